@@ -1,0 +1,40 @@
+"""For the whole suite: no test may hang the run, and hypothesis sets no deadline of its own."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+from collections.abc import Iterator
+
+import pytest
+
+# Seconds after which a test is taken for hung: every thread's stack is printed and the run ends.
+# Interop and load tests have time limits of their own far below this.
+HUNG = 300
+
+try:
+    from hypothesis import HealthCheck, settings
+except ImportError:  # the tests that need it say so by themselves
+    pass
+else:
+    # Busy machines and slow interpreters: time is bounded by HUNG, not by example.
+    settings.register_profile("pyss", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("pyss")
+
+_terminal = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_terminal] = os.dup(2)  # output is not captured yet
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    faulthandler.cancel_dump_traceback_later()
+    os.close(config.stash[_terminal])
+
+
+@pytest.fixture(autouse=True)
+def _not_hung(pytestconfig: pytest.Config) -> Iterator[None]:
+    faulthandler.dump_traceback_later(HUNG, exit=True, file=pytestconfig.stash[_terminal])
+    yield
+    faulthandler.cancel_dump_traceback_later()
