@@ -1,0 +1,205 @@
+"""Opening a TCP connection to a host, whatever that takes (RFC 8305 without its sorting).
+
+    host ──resolver──► addresses ──permit──► attempt 1
+                                               └─250 ms or failure─► attempt 2 ─► ...   first to stand wins
+
+All addresses are tried.  The attempt that stands first is handed over, the others are closed.  A dial
+that was cancelled calls nobody and opens nothing more, whenever its name resolves.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Callable, Optional, Protocol
+
+from ..address import Address, join_host_port
+from ..errors import DialError, PyssError
+from .channel import Channel, ignore
+from .loop import WRITE, Loop
+from .sockets import Socket, SocketAddress, connect, connected, dial_error, new_stream, pending_error
+from .timers import Timer
+
+STAGGER = 0.25  # seconds; RFC 8305 section 5
+
+Endpoint = tuple[int, SocketAddress]  # family, address
+Dialed = Callable[[Optional[Channel], Optional[PyssError]], None]
+Permit = Callable[[str], None]  # raises Forbidden for an IP address
+
+
+class Cancellable(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Names(Protocol):
+    """What the dialer needs of a resolver."""
+
+    def resolve(
+        self, host: str, port: int, done: Callable[[list[Endpoint], Optional[DialError]], None]
+    ) -> Cancellable: ...
+
+
+class Dialer:
+    """Makes dials; one for each way out."""
+
+    def __init__(self, loop: Loop, names: Names, permit: Optional[Permit] = None) -> None:
+        self.loop = loop
+        self.names = names
+        self.permit = permit
+
+    def dial(self, target: Address, done: Dialed) -> Dial:
+        """Connect to `target`; `done(channel, error)` is called later, once, unless cancelled.
+
+        The channel comes without a watched event; whoever takes it sets `on_ready` and `owner`.
+        """
+        dial = Dial(self, target, done)
+        if not target.is_ip:
+            dial.flight = self.names.resolve(target.host, target.port, dial.resolved)
+        elif ":" in target.host:
+            dial.resolved([(socket.AF_INET6, (target.host, target.port, 0, 0))], None)
+        else:
+            dial.resolved([(socket.AF_INET, (target.host, target.port))], None)
+        return dial
+
+
+class Dial:
+    """One connection being opened."""
+
+    __slots__ = ("_attempts", "_dialer", "_done", "_error", "_stagger", "_target", "_waiting", "flight")
+
+    def __init__(self, dialer: Dialer, target: Address, done: Dialed) -> None:
+        self._dialer = dialer
+        self._target = target
+        self._done: Optional[Dialed] = done
+        self._waiting: list[Endpoint] = []
+        self._attempts: list[Channel] = []
+        self._error: Optional[PyssError] = None
+        self._stagger: Optional[Timer] = None
+        self.flight: Optional[Cancellable] = None
+
+    def cancel(self) -> None:
+        self._done = None
+        self._clear()
+
+    def abort(self, error: BaseException) -> None:
+        """A fault inside: this dial fails, nothing else."""
+        self._dialer.loop.on_fault(error)
+        self._fail(DialError(f"{self._target}: internal error"))
+
+    def resolved(self, endpoints: list[Endpoint], error: Optional[DialError]) -> None:
+        """The resolver's answer; forbidden addresses are left out, and if none is left that is the error."""
+        self.flight = None
+        if self._done is None:
+            return
+        self._error = error
+        permit = self._dialer.permit
+        for endpoint in endpoints:
+            try:
+                if permit is not None:
+                    permit(endpoint[1][0])
+                self._waiting.append(endpoint)
+            except PyssError as refusal:
+                self._error = self._error or refusal
+        self._waiting.reverse()
+        self._next()
+
+    def _next(self) -> None:
+        """Start attempts until one is under way; without one the dial has failed."""
+        if self._stagger is not None:
+            self._stagger.cancel()
+            self._stagger = None
+        while self._waiting:
+            family, address = self._waiting.pop()
+            try:
+                self._attempt(family, address)
+                break
+            except OSError as error:
+                self._note(error.errno or 0, address)
+        if self._waiting:
+            self._stagger = self._dialer.loop.call_later(STAGGER, self._next, self)
+        elif not self._attempts:
+            # Never out of the call that asked: the caller is not ready for the answer yet.
+            self._dialer.loop.call_soon(self._give_up, self)
+
+    def _attempt(self, family: int, address: SocketAddress) -> None:
+        loop = self._dialer.loop
+        sock = new_stream(family)
+        try:
+            number = connect(sock, address)
+        except BaseException:
+            sock.close()
+            raise
+        if number:
+            sock.close()
+            raise OSError(number, "connect")
+        channel = Channel(sock, _on_attempt, self)
+        self._attempts.append(channel)
+        channel.outgoing = address
+        if connected(sock):
+            loop.call_soon(lambda: self._won(channel), self)
+        else:
+            loop.watch(channel, WRITE)
+
+    def on_writable(self, channel: Channel) -> None:
+        number = pending_error(channel.sock)
+        if not number:
+            self._won(channel)
+            return
+        self._note(number, channel.outgoing)
+        self._attempts.remove(channel)
+        self._dialer.loop.retire(channel)
+        if self._waiting:
+            self._next()
+        elif not self._attempts:
+            self._give_up()
+
+    def _won(self, channel: Channel) -> None:
+        done, self._done = self._done, None
+        if done is None or channel.on_ready is ignore:
+            return
+        self._attempts.remove(channel)
+        channel.on_ready = ignore_until_taken
+        channel.outgoing = None
+        self._clear()
+        done(channel, None)
+
+    def _note(self, number: int, address: SocketAddress) -> None:
+        """Keep the first error: that of the address that was preferred."""
+        if self._error is None:
+            where = str(self._target)
+            if address[0] != self._target.host:
+                where += f" ({join_host_port(address[0], address[1])})"
+            self._error = dial_error(number, where)
+
+    def _give_up(self) -> None:
+        self._fail(self._error or DialError(f"{self._target}: no address to try"))
+
+    def _fail(self, error: PyssError) -> None:
+        done, self._done = self._done, None
+        self._clear()
+        if done is not None:
+            done(None, error)
+
+    def _clear(self) -> None:
+        if self.flight is not None:
+            self.flight.cancel()
+            self.flight = None
+        if self._stagger is not None:
+            self._stagger.cancel()
+            self._stagger = None
+        self._waiting.clear()
+        for channel in self._attempts:
+            self._dialer.loop.retire(channel)
+        self._attempts.clear()
+
+
+def _on_attempt(channel: Channel, mask: int) -> None:
+    dial = channel.owner
+    assert isinstance(dial, Dial)
+    dial.on_writable(channel)
+
+
+def ignore_until_taken(channel: Channel, mask: int) -> None:
+    """Between the dial and the session: no event is lost, for selectors are level-triggered."""
+
+
+__all__ = ["STAGGER", "Cancellable", "Dial", "Dialed", "Dialer", "Endpoint", "Names", "Permit", "Socket"]

@@ -1,0 +1,182 @@
+"""What differs between the socket layers of Linux, macOS and Windows, and the errno tables.
+
+One of the few files that may look at `sys.platform`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import sys
+from typing import Any
+
+from ..errors import ConnectionRefused, DialError, DialTimeout, HostUnreachable, NetworkUnreachable
+
+# The C class: `socket.socket` adds a Python __init__, __slots__ and close() to each of them.
+Socket = socket.SocketType
+SocketAddress = tuple[Any, ...]
+
+WOULD_BLOCK = (BlockingIOError, InterruptedError)
+
+# Set with SO_LINGER, close() sends RST: "on" and zero seconds.
+if sys.platform == "win32":
+    _RESET_ON_CLOSE = struct.pack("HH", 1, 0)
+else:
+    _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+# Bytes of one read.  Linux gains up to half a MiB; Windows slows down when one send is given more
+# than 128 KiB, and what is read in one go is sent in one go.
+READ_SIZE = 96 * 1024 if sys.platform == "win32" else 512 * 1024
+
+_CONNECTING = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, errno.EINTR})
+if sys.platform == "win32":
+    _CONNECTING |= {errno.WSAEWOULDBLOCK, errno.WSAEINPROGRESS}
+
+# An accept() that failed for want of something the whole process or machine is short of.
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+_DIAL_ERRORS: dict[int, type[DialError]] = {
+    errno.ECONNREFUSED: ConnectionRefused,
+    errno.ENETUNREACH: NetworkUnreachable,
+    errno.ENETDOWN: NetworkUnreachable,
+    errno.EHOSTUNREACH: HostUnreachable,
+    errno.EHOSTDOWN: HostUnreachable,
+    errno.ETIMEDOUT: DialTimeout,
+}
+if sys.platform == "win32":
+    _DIAL_ERRORS.update(
+        {
+            errno.WSAECONNREFUSED: ConnectionRefused,
+            errno.WSAENETUNREACH: NetworkUnreachable,
+            errno.WSAENETDOWN: NetworkUnreachable,
+            errno.WSAEHOSTUNREACH: HostUnreachable,
+            errno.WSAEHOSTDOWN: HostUnreachable,
+            errno.WSAETIMEDOUT: DialTimeout,
+        }
+    )
+
+
+def dial_error(number: int, where: str) -> DialError:
+    """The DialError for an errno of connect()."""
+    return _DIAL_ERRORS.get(number, DialError)(f"{where}: {errno_text(number)}")
+
+
+def errno_text(number: int) -> str:
+    return os.strerror(number)
+
+
+def new_stream(family: int) -> Socket:
+    """A non-blocking TCP socket with TCP_NODELAY.  Raises OSError (EMFILE, EAFNOSUPPORT)."""
+    if sys.platform == "linux":
+        sock = Socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    else:
+        sock = Socket(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def connect(sock: Socket, address: SocketAddress) -> int:
+    """Start a connection.  0 while it is under way or already stands, else the errno of the failure."""
+    number = sock.connect_ex(address)
+    return 0 if number in _CONNECTING else number
+
+
+def connected(sock: Socket) -> bool:
+    """Whether the connection stands already, as one over loopback does right after connect()."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def pending_error(sock: Socket) -> int:
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+
+def reset_on_close(sock: Socket) -> None:
+    """Make the coming close() send RST instead of FIN."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    except OSError:  # macOS: EINVAL when the peer has reset the connection already
+        pass
+
+
+def is_broken(sock: Socket) -> bool:
+    """Whether the peer has reset the connection; reads nothing."""
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except WOULD_BLOCK:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def finish_writing(sock: Socket) -> None:
+    """Send FIN.  A connection that is gone needs none."""
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def listening_socket(host: str, port: int, backlog: int = 1024) -> socket.socket:
+    """A bound, listening, non-blocking TCP socket.  Raises OSError.
+
+    IPv6 sockets are for IPv6 only, so that `::` and `0.0.0.0` can both be listed.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":
+            # SO_REUSEADDR means "let anybody take my port" there.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind((host, port))
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def accept(listener: socket.socket) -> tuple[Socket, SocketAddress]:
+    """The next connection, non-blocking.  Raises BlockingIOError, or OSError (see EXHAUSTED)."""
+    take = getattr(listener, "_accept", None)  # CPython's C half of accept(); PyPy has it too
+    sock: Socket
+    if take is None:
+        sock, peer = listener.accept()
+    else:
+        fd, peer = take()
+        sock = Socket(listener.family, socket.SOCK_STREAM, 0, fd)
+    sock.setblocking(False)
+    return sock, peer
+
+
+def raise_descriptor_limit() -> int:
+    """Lift the soft limit of open files to the hard one; returns how many sockets may be open."""
+    if sys.platform == "win32":
+        return 512  # what select() takes there
+    else:
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = hard if hard != resource.RLIM_INFINITY else max(soft, 65536)
+        if sys.platform == "darwin":
+            wanted = min(wanted, 10240)  # OPEN_MAX: more is refused
+        if soft == resource.RLIM_INFINITY or wanted <= soft:
+            return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError):
+            return soft
+        return wanted

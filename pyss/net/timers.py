@@ -1,0 +1,75 @@
+"""Timers on a heap that forgets its dead.
+
+A session arms one timer and cancels it when it ends, mostly long before it is due.  A cancelled entry
+drops its callback at once, so that nothing is kept alive by it, and the heap is rebuilt when half of it
+is dead: 50,000 short sessions leave it as small as it was.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import Callable, Optional
+
+from .channel import Failable
+
+_REBUILD_AT = 64
+
+
+class Timer:
+    """One call in the future.  `cancel` may be called at any time, more than once."""
+
+    __slots__ = ("_timers", "callback", "deadline", "owner")
+
+    def __init__(self, timers: Timers, deadline: float, callback: Callable[[], None], owner: Failable) -> None:
+        self._timers = timers
+        self.deadline = deadline
+        self.callback: Optional[Callable[[], None]] = callback
+        self.owner: Optional[Failable] = owner
+
+    def cancel(self) -> None:
+        if self.callback is not None:
+            self.callback = self.owner = None
+            self._timers.bury()
+
+
+class Timers:
+    """A heap of (deadline, number, timer); the number keeps the order of equal deadlines."""
+
+    __slots__ = ("_dead", "_heap", "_number")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._number = 0
+        self._dead = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def arm(self, deadline: float, callback: Callable[[], None], owner: Failable) -> Timer:
+        timer = Timer(self, deadline, callback, owner)
+        self._number += 1
+        heapq.heappush(self._heap, (deadline, self._number, timer))
+        return timer
+
+    def bury(self) -> None:
+        """Count a cancelled entry; rebuild when they are the majority."""
+        self._dead += 1
+        if self._dead > _REBUILD_AT and self._dead * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if entry[2].callback is not None]
+            heapq.heapify(self._heap)
+            self._dead = 0
+
+    def next_deadline(self) -> Optional[float]:
+        """When the next living timer is due; None without one."""
+        heap = self._heap
+        while heap and heap[0][2].callback is None:
+            heapq.heappop(heap)
+            self._dead -= 1
+        return heap[0][0] if heap else None
+
+    def pop_due(self, now: float) -> Optional[Timer]:
+        """Take one timer that is due, or None."""
+        due = self.next_deadline()
+        if due is None or due > now:
+            return None
+        return heapq.heappop(self._heap)[2]
