@@ -1,0 +1,1 @@
+"""Primitives in Python alone; the standard library's integers and hashes are all they use."""
