@@ -1,0 +1,220 @@
+"""AEAD-2017 streams (SIP004, SIP007), and the chunk work that AEAD-2022 shares.
+
+Each direction, with a subkey from its own random salt:
+
+    +--------+-------------------------+----------------------------+---
+    |  salt  | seal(length, 2 bytes)   | seal(payload)              | ...
+    | 16..32 |  2 + 16                 |  length + 16               |
+    +--------+-------------------------+----------------------------+---
+
+1 <= length <= 0x3FFF.  The nonce is a little-endian counter of 96 bits that starts at 0 and goes up after
+every seal; it is kept as a Python int, which cannot wrap.  Its conversion to 12 bytes raises OverflowError
+after 2**96 seals.  The plaintext of a client's stream begins with the target's address.
+
+Small messages take a path of their own: bytes added are cheaper there than slices of scratch.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from ..crypto.backends import Aead
+from ..errors import BadHeader, BadTag, CipherError, Truncated
+from .keyring import Keyring
+from .transform import Output
+
+TAG = 16
+LENGTH = 2
+SEALED_LENGTH = LENGTH + TAG
+OVERHEAD = SEALED_LENGTH + TAG  # of one chunk
+SMALL = 1400  # bytes, one packet
+
+# The first nonces as bytes: most sessions never need another.
+_COUNTED = 1024
+NONCES = tuple(number.to_bytes(12, "little") for number in range(_COUNTED + 2))
+
+
+class Sealer:
+    """Plaintext to chunks.
+
+    lead  plaintext that goes before the first payload: the target's address
+    """
+
+    __slots__ = ("_aead", "_lead", "_nonce", "fault", "keyring", "residue", "salt")
+
+    chunk_size = 0x3FFF
+
+    def __init__(self, keyring: Keyring, lead: bytes = b"") -> None:
+        self.keyring = keyring
+        self.residue = b""
+        self.fault: Optional[CipherError] = None
+        self.salt = b""
+        self._aead: Optional[Aead] = None
+        self._nonce = 0
+        self._lead = lead
+
+    def apply(self, rx: memoryview, size: int, tx: memoryview) -> Output:
+        aead = self._aead
+        if aead is None:
+            return self._begin(rx, size, tx)
+        nonce = self._nonce
+        if size <= SMALL and nonce < _COUNTED:
+            self._nonce = nonce + 2
+            return aead.encrypt(NONCES[nonce], size.to_bytes(LENGTH, "big"), None) + aead.encrypt(
+                NONCES[nonce + 1], rx[:size], None
+            )
+        return tx[: self._seal(aead, rx, size, tx, 0)]
+
+    def finish(self) -> bytes:
+        """A client that says nothing still names its target."""
+        if not self._lead:
+            return b""
+        return bytes(self.apply(memoryview(b""), 0, memoryview(bytearray(2048))))
+
+    def _seal(self, aead: Aead, source: memoryview, size: int, tx: memoryview, at: int) -> int:
+        """Write source[:size] as chunks to tx[at:]; returns where they end."""
+        encrypt_into = aead.encrypt_into
+        nonce = self._nonce
+        most = self.chunk_size
+        start = 0
+        while start < size:
+            length = size - start
+            if length > most:
+                length = most
+            body = at + SEALED_LENGTH
+            end = body + length + TAG
+            encrypt_into(nonce.to_bytes(12, "little"), length.to_bytes(LENGTH, "big"), None, tx[at:body])
+            encrypt_into(
+                (nonce + 1).to_bytes(12, "little"), source[start : start + length], None, tx[body:end]
+            )
+            nonce += 2
+            start += length
+            at = end
+        self._nonce = nonce
+        return at
+
+    def _start(self, tx: memoryview) -> tuple[Aead, int]:
+        """Choose the salt and write it; returns the cipher and the salt's size."""
+        keyring = self.keyring
+        size = keyring.method.salt_size
+        self.salt = keyring.entropy(size)
+        self._aead = aead = keyring.session(self.salt)
+        tx[:size] = self.salt
+        return aead, size
+
+    def _begin(self, rx: memoryview, size: int, tx: memoryview) -> Output:
+        lead, self._lead = self._lead, b""
+        aead, at = self._start(tx)
+        first = lead + rx[:size] if lead else rx
+        return tx[: self._seal(aead, memoryview(first), len(lead) + size, tx, at)]
+
+
+class Opener:
+    """Chunks to plaintext.
+
+    After a bad tag or length nothing more is opened; `fault` says why.
+    """
+
+    __slots__ = ("_aead", "_length", "_nonce", "fault", "keyring", "residue")
+
+    chunk_size = 0x3FFF
+
+    def __init__(self, keyring: Keyring, aead: Optional[Aead] = None, nonce: int = 0) -> None:
+        self.keyring = keyring
+        self.residue = b""
+        self.fault: Optional[CipherError] = None
+        self._aead = aead
+        self._nonce = nonce
+        self._length = 0  # of the chunk whose sealed length has been opened already
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether anything has been opened: the peer knows the key."""
+        return self._nonce > 0
+
+    def open(self, data: bytes) -> bytes:
+        """`apply` without scratch, for handshakes."""
+        whole = self.residue + data
+        return bytes(self.apply(memoryview(whole), len(whole), memoryview(bytearray(len(whole)))))
+
+    def apply(self, rx: memoryview, size: int, tx: memoryview) -> Output:
+        aead = self._aead
+        if aead is None:
+            return self._begin(rx, size, tx)
+        nonce = self._nonce
+        if size > SMALL or self._length or nonce >= _COUNTED or size < SEALED_LENGTH:
+            return self._open(aead, rx, size, tx, 0)
+        try:
+            header = aead.decrypt(NONCES[nonce], rx[:SEALED_LENGTH], None)
+            length = header[0] << 8 | header[1]
+            if length + OVERHEAD != size or not length:
+                self._nonce = nonce + 1
+                self._length = self._checked(length)
+                return self._open(aead, rx, size, tx, SEALED_LENGTH)
+            plain = aead.decrypt(NONCES[nonce + 1], rx[SEALED_LENGTH:size], None)
+        except self.keyring.rejected:
+            return self._fail(BadTag("a chunk does not carry a valid tag"))
+        except CipherError as fault:
+            return self._fail(fault)
+        self._nonce = nonce + 2
+        self.residue = b""
+        return plain
+
+    def finish(self) -> bytes:
+        """Raises Truncated where the stream was cut.  No byte at all is an empty answer."""
+        if self.residue or self._length:
+            raise Truncated("the stream ended inside a chunk")
+        return b""
+
+    def _open(self, aead: Aead, rx: memoryview, size: int, tx: memoryview, at: int) -> Output:
+        """Open every whole chunk of rx[at:size]; what is left becomes the residue."""
+        decrypt = aead.decrypt
+        decrypt_into = aead.decrypt_into
+        nonce = self._nonce
+        length = self._length
+        done = 0
+        try:
+            while True:
+                if not length:
+                    if size - at < SEALED_LENGTH:
+                        break
+                    header = decrypt(nonce.to_bytes(12, "little"), rx[at : at + SEALED_LENGTH], None)
+                    nonce += 1
+                    at += SEALED_LENGTH
+                    length = self._checked(header[0] << 8 | header[1])
+                end = at + length + TAG
+                if end > size:
+                    break
+                decrypt_into(nonce.to_bytes(12, "little"), rx[at:end], None, tx[done : done + length])
+                nonce += 1
+                at = end
+                done += length
+                length = 0
+        except self.keyring.rejected:
+            self._fail(BadTag("a chunk does not carry a valid tag"))
+        except CipherError as fault:
+            self._fail(fault)
+        else:
+            self.residue = bytes(rx[at:size])
+        self._nonce = nonce
+        self._length = length
+        return tx[:done]
+
+    def _checked(self, length: int) -> int:
+        if not 1 <= length <= self.chunk_size:
+            raise BadHeader(f"a chunk of {length} bytes is not allowed")
+        return length
+
+    def _fail(self, fault: CipherError) -> Output:
+        self.fault = fault
+        self.residue = b""
+        return b""
+
+    def _begin(self, rx: memoryview, size: int, tx: memoryview) -> Output:
+        """The peer's salt comes first."""
+        need = self.keyring.method.salt_size
+        if size < need:
+            self.residue = bytes(rx[:size])
+            return b""
+        self._aead = aead = self.keyring.session(bytes(rx[:need]))
+        return self._open(aead, rx, size, tx, need)

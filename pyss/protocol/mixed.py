@@ -1,0 +1,24 @@
+"""SOCKS5, SOCKS4 and HTTP on one port, told apart by the first byte."""
+
+from __future__ import annotations
+
+from typing import Any, Union
+
+from ..errors import ProtocolError
+from . import http, socks4, socks5
+from .credentials import Credentials
+from .dialogue import Dialogue, Script
+from .http import PlainHttp
+from .request import Guard, Request
+
+
+def mixed(io: Dialogue[Any], credentials: Credentials, guard: Guard) -> Script[Union[Request, PlainHttp]]:
+    """Whatever the client speaks.  Raises ProtocolError."""
+    (first,) = yield from io.peek(1)
+    if first == socks5.VERSION:
+        return (yield from socks5.socks5(io, credentials, guard))
+    if first == socks4.VERSION:
+        return (yield from socks4.socks4(io, credentials, guard))
+    if 0x41 <= first <= 0x7A:  # a letter: the method of an HTTP request
+        return (yield from http.http(io, credentials, guard))
+    raise ProtocolError(f"byte 0x{first:02x} begins neither SOCKS nor HTTP")

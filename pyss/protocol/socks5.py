@@ -1,0 +1,112 @@
+"""SOCKS5, server side: RFC 1928, with user name and password by RFC 1929.
+
+    client                                     server
+    05 | count | methods                  ──►
+                                          ◄──  05 | method (00 none, 02 password, FF no)
+    [01 | len | name | len | password     ──►
+                                          ◄──  01 | 00 yes, 01 no]
+    05 | command | 00 | ATYP host port    ──►
+                                          ◄──  05 | code | 00 | ATYP host port (bound address)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..address import Address
+from ..errors import (
+    BadAddress,
+    CredentialsRejected,
+    ProtocolError,
+    ProxyLoop,
+    PyssError,
+    UnsupportedAddressType,
+    UnsupportedCommand,
+)
+from .credentials import Credentials
+from .dialogue import Dialogue, Script
+from .request import Guard, Request
+
+VERSION = 5
+CONNECT = 1
+
+NO_AUTHENTICATION = 0
+USER_PASSWORD = 2
+NO_ACCEPTABLE_METHOD = 0xFF
+
+SUCCEEDED = 0
+GENERAL_FAILURE = 1
+
+# RFC 1928 section 6.  1 to 6 speak of the connection that pyss itself opens.
+CODES = {
+    "forbidden": 2,
+    "loop": 2,
+    "network-unreachable": 3,
+    "host-unreachable": 4,
+    "name-not-found": 4,
+    "connection-refused": 5,
+    "dial-timeout": 6,
+    "unsupported-command": 7,
+    "unsupported-address": 8,
+}
+_NOWHERE = Address.of("0.0.0.0", 0).wire
+
+
+def accepted(bound: tuple[Any, ...]) -> bytes:
+    """The success reply with the address that the outgoing connection is bound to."""
+    return bytes((VERSION, SUCCEEDED, 0)) + Address.of(bound[0].partition("%")[0], bound[1]).wire
+
+
+def refused(error: PyssError) -> bytes:
+    return bytes((VERSION, CODES.get(error.status, GENERAL_FAILURE), 0)) + _NOWHERE
+
+
+def socks5(io: Dialogue[Any], credentials: Credentials, guard: Guard) -> Script[Request]:
+    """Raises ProtocolError, after the reply that says so."""
+    version, count = yield from io.take(2)
+    if version != VERSION:
+        raise ProtocolError(f"version {version} is not SOCKS5")
+    offered = yield from io.take(count)
+    if credentials:
+        yield from _authenticate(io, offered, credentials)
+    elif NO_AUTHENTICATION in offered:
+        io.reply(bytes((VERSION, NO_AUTHENTICATION)))
+    else:
+        io.reply(bytes((VERSION, NO_ACCEPTABLE_METHOD)))
+        raise CredentialsRejected("the client insists on an authentication method that is not offered")
+    try:
+        return (yield from _request(io, guard))
+    except (BadAddress, ProxyLoop, UnsupportedCommand) as error:
+        io.reply(refused(error))
+        raise
+
+
+def _authenticate(io: Dialogue[Any], offered: bytes, credentials: Credentials) -> Script[None]:
+    if USER_PASSWORD not in offered:
+        io.reply(bytes((VERSION, NO_ACCEPTABLE_METHOD)))
+        raise CredentialsRejected("the client does not offer a user name and password")
+    io.reply(bytes((VERSION, USER_PASSWORD)))
+    version, length = yield from io.take(2)
+    name = yield from io.take(length)
+    (length,) = yield from io.take(1)
+    password = yield from io.take(length)
+    if version != 1:  # RFC 1929 section 2
+        raise ProtocolError(f"version {version} of the password exchange is not 1")
+    if not credentials.allow(name, password):
+        io.reply(b"\x01\x01")
+        raise CredentialsRejected("user name or password is wrong")
+    io.reply(b"\x01\x00")
+
+
+def _request(io: Dialogue[Any], guard: Guard) -> Script[Request]:
+    version, command, _ = yield from io.take(3)
+    if version != VERSION:
+        raise ProtocolError(f"version {version} is not SOCKS5")
+    (atyp,) = yield from io.peek(1)
+    if atyp not in (1, 3, 4):
+        raise UnsupportedAddressType(f"address type {atyp} is not 1 (IPv4), 3 (name) or 4 (IPv6)")
+    target = yield from io.parse(Address.parse)
+    if command != CONNECT:
+        raise UnsupportedCommand(f"SOCKS5 command {command} is not offered here")
+    guard(target)
+    return Request(target, io.rest(), accepted, refused)
