@@ -1,0 +1,1 @@
+"""Where sockets and protocols meet: sessions, their pumps, and the services that start them."""

@@ -1,0 +1,100 @@
+"""How clients name their targets: a proxy's dialogues, or Shadowsocks itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol
+
+from ..address import Address
+from ..errors import ProxyLoop, PyssError, UnsupportedCommand
+from ..net.channel import Channel
+from ..protocol import http
+from ..protocol.credentials import Credentials
+from ..protocol.dialogue import Dialogue, Script
+from ..protocol.keyring import Clock, Keyring
+from ..protocol.mixed import mixed
+from ..protocol.request import Request
+from ..protocol.shadowsocks import SaltMemory, server_script
+
+if TYPE_CHECKING:
+    from .session import Session
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
+
+
+class Inbound(Protocol):
+    def script(self, channel: Channel) -> Callable[[Dialogue[Any]], Script[Any]]:
+        """The handshake of one session."""
+
+    def greeted(self, session: Session, result: Any) -> None:
+        """The handshake has ended with `result`."""
+
+    def refused(self, session: Session, error: PyssError) -> None:
+        """The handshake has failed; the session drains."""
+
+    def drain_deadline(self, session: Session) -> float:
+        """Until when the input of a refused client is read."""
+
+
+PlainHttpForward = Callable[["Session", bytes, Credentials], None]
+
+
+class Mixed:
+    """SOCKS5, SOCKS4, 4a and HTTP on one port.
+
+    forward  takes over sessions of plain HTTP; None where that is not available
+    """
+
+    def __init__(self, credentials: Credentials, forward: Optional[PlainHttpForward] = None) -> None:
+        self._credentials = credentials
+        self._forward = forward
+
+    def script(self, channel: Channel) -> Callable[[Dialogue[Any]], Script[Any]]:
+        return lambda io: mixed(io, self._credentials, lambda target: refuse_loop(channel, target))
+
+    def greeted(self, session: Session, result: Any) -> None:
+        if isinstance(result, Request):
+            session.dial(result)
+        elif self._forward is not None:
+            self._forward(session, result.data, self._credentials)
+        else:
+            error = UnsupportedCommand("plain HTTP needs the package h11 (pip install h11); CONNECT works without it")
+            session.refuse(error, http.refused(error))
+
+    def refused(self, session: Session, error: PyssError) -> None:
+        pass  # the client has been told, and the session's line tells the user
+
+    def drain_deadline(self, session: Session) -> float:
+        return session.seen + session.service.limits.linger
+
+
+class ShadowsocksServed:
+    """The server's end of Shadowsocks, for one key."""
+
+    def __init__(self, keyring: Keyring, memory: SaltMemory, monotonic: Clock) -> None:
+        self.keyring = keyring
+        self._script = server_script(keyring, memory, monotonic)
+
+    def script(self, channel: Channel) -> Callable[[Dialogue[Any]], Script[Any]]:
+        return self._script
+
+    def greeted(self, session: Session, result: Any) -> None:
+        session.dial(result)
+
+    def refused(self, session: Session, error: PyssError) -> None:
+        # The words that fail2ban's filters look for; then why.
+        session.service.report(
+            "error",
+            f"can not parse header when handling connection from {session.client_name}",
+        )
+        session.service.report("warning", f"draining {session.client_name}: {error}")
+
+    def drain_deadline(self, session: Session) -> float:
+        """When a peer that says nothing would be closed."""
+        return session.started + session.service.limits.greeting
+
+
+def refuse_loop(channel: Channel, target: Address) -> None:
+    """Raises ProxyLoop for a target that is the address this client reached us by."""
+    host, port = channel.sock.getsockname()[:2]
+    if target.port == port and (target.host == host or target.host.lower() in _LOOPBACK_NAMES):
+        raise ProxyLoop(f"{target} is this proxy itself")

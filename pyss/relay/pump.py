@@ -1,0 +1,208 @@
+"""One direction of a session: read, transform, send.
+
+A pump reads from its source channel into the loop's scratch, lets its transform seal or open the bytes,
+and sends what comes out to its sink; all within one callback, so that ten thousand idle sessions hold no
+buffers.  What the sink does not take is copied, at most one scratch-full, and until it is gone the source
+is not watched: TCP itself then slows the sender down.
+
+`verdict` is how the direction ends once everything pending has left: with FIN after the source's FIN, with
+RST after a fault.
+"""
+
+from __future__ import annotations
+
+from typing import Optional, Protocol
+
+from ..errors import CipherError, PeerReset, PyssError
+from ..net.channel import Channel
+from ..net.loop import READ, WRITE, Loop
+from ..net.sockets import WOULD_BLOCK, finish_writing
+from ..protocol.transform import Output, Transform
+
+
+class Ending(Protocol):
+    """What a pump tells its session."""
+
+    seen: float
+
+    def abort(self, error: BaseException) -> None: ...
+    def direction_ended(self, pump: Pump) -> None: ...
+
+
+class EndOfInput(PyssError):
+    """The verdict of a direction that ended as it should."""
+
+    status = "ok"
+
+
+_END_OF_INPUT = EndOfInput()
+
+
+class Pump:
+    """Bytes from `source` to `sink`.
+
+    transform  what happens to them
+    pending    what the sink has not taken yet
+    count      plaintext bytes carried so far
+    verdict    how this direction ends when nothing is pending; None while it runs
+    ended      the verdict has been carried out
+    """
+
+    __slots__ = ("count", "ended", "loop", "pending", "session", "sink", "source", "transform", "verdict")
+
+    def __init__(self, session: Ending, loop: Loop, source: Channel, sink: Channel, transform: Transform) -> None:
+        self.session = session
+        self.loop = loop
+        self.source = source
+        self.sink = sink
+        self.transform = transform
+        self.pending = b""
+        self.count = 0
+        self.verdict: Optional[PyssError] = None
+        self.ended = False
+
+    def start(self) -> None:
+        """Read from now on, unless something is pending or the transform has found a fault already."""
+        self.source.incoming = self
+        self.sink.outgoing = self
+        if self.transform.fault is not None:
+            self.fail(self.transform.fault)
+        elif not self.pending:
+            self.loop.watch(self.source, self.source.events | READ)
+
+    def feed(self, plain: bytes, sealer: Transform) -> None:
+        """Send plaintext that came with the handshake; `sealer` is the outbound's half of the way.
+
+        b"" sends what leads the stream alone.
+        """
+        rx = self.loop.rx
+        size = len(plain)
+        rx[:size] = plain
+        self.count += size
+        self.write(sealer.apply(rx, size, self.loop.tx))
+
+    def write(self, data: Output) -> None:
+        """Send, keep what is not taken, pause the source meanwhile."""
+        try:
+            sent = self.sink.sock.send(data)
+        except WOULD_BLOCK:
+            sent = 0
+        except OSError as error:
+            self.session.abort(PeerReset(f"sending failed: {error.strerror}"))
+            return
+        if sent != len(data):
+            self.pending = bytes(data[sent:])
+            loop = self.loop
+            loop.watch(self.source, self.source.events & ~READ)
+            loop.watch(self.sink, self.sink.events | WRITE)
+
+    def flush(self) -> None:
+        """The sink is writable: send more of what is pending; carry out the verdict behind it."""
+        pending = self.pending
+        if pending:
+            try:
+                sent = self.sink.sock.send(pending)
+            except WOULD_BLOCK:
+                return
+            except OSError as error:
+                self.session.abort(PeerReset(f"sending failed: {error.strerror}"))
+                return
+            self.session.seen = self.loop.now
+            self.pending = pending[sent:]
+            if self.pending:
+                return
+        self.loop.watch(self.sink, self.sink.events & ~WRITE)
+        if self.verdict is not None:
+            self._conclude()
+        else:
+            self.loop.watch(self.source, self.source.events | READ)
+
+    def end_of_input(self) -> None:
+        """The source has sent FIN."""
+        self.loop.watch(self.source, self.source.events & ~READ)
+        try:
+            last = self.transform.finish()
+        except CipherError as fault:
+            self.fail(fault)
+            return
+        self.verdict = _END_OF_INPUT
+        if last:
+            self.write(last)
+        if not self.pending:
+            self._conclude()
+
+    def fail(self, fault: PyssError) -> None:
+        """Nothing more can be trusted; what was good leaves before the reset."""
+        self.loop.watch(self.source, self.source.events & ~READ)
+        self.verdict = fault
+        if not self.pending:
+            self._conclude()
+
+    def _conclude(self) -> None:
+        if self.ended:
+            return
+        verdict = self.verdict
+        if verdict is not _END_OF_INPUT:
+            assert verdict is not None
+            self.session.abort(verdict)
+            return
+        self.ended = True
+        self.session.direction_ended(self)
+
+    def pass_on_end(self) -> None:
+        """FIN to the sink; its other direction goes on."""
+        finish_writing(self.sink.sock)
+
+
+def stream(channel: Channel, mask: int) -> None:
+    """The state of a channel whose session is streaming.
+
+    One flat function: each layer of calls would cost a hundredth of a small message.
+    """
+    if mask & WRITE:
+        pump: Pump = channel.outgoing
+        pump.flush()
+        if channel.on_ready is not stream:  # that was the end of the session
+            return
+    if not mask & channel.events & READ:
+        return
+    pump = channel.incoming
+    loop = pump.loop
+    transform = pump.transform
+    rx = loop.rx
+    residue = transform.residue
+    try:
+        if residue:
+            kept = len(residue)
+            rx[:kept] = residue
+            size = channel.sock.recv_into(rx[kept:])
+            if size:
+                size += kept
+        else:
+            size = channel.sock.recv_into(rx)
+    except WOULD_BLOCK:
+        return
+    except OSError as error:
+        pump.session.abort(PeerReset(f"the connection broke: {error.strerror}"))
+        return
+    if not size:
+        pump.end_of_input()
+        return
+    pump.session.seen = loop.now
+    data = transform.apply(rx, size, loop.tx)
+    length = len(data)
+    if length:
+        pump.count += length if length < size else size
+        try:
+            sent = pump.sink.sock.send(data)
+        except WOULD_BLOCK:
+            sent = 0
+        except OSError as error:
+            pump.session.abort(PeerReset(f"sending failed: {error.strerror}"))
+            return
+        if sent != length:
+            pump.pending = bytes(data[sent:])
+            loop.watch(channel, channel.events & ~READ)
+            loop.watch(pump.sink, pump.sink.events | WRITE)
+    if transform.fault is not None:
+        pump.fail(transform.fault)

@@ -1,0 +1,131 @@
+"""A service: listeners, one inbound, one outbound, and the sessions between them.
+
+There is no local and no server here: `app` puts a service together from its parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import Shutdown
+from ..net.listener import Listener
+from ..net.loop import Loop
+from ..net.sockets import Socket, SocketAddress, listening_socket
+from .accounting import Report, Statistics
+from .inbounds import Inbound
+from .outbounds import Outbound
+from .session import Session
+
+# Descriptors that are not sessions': standard streams, selector, wake-up pair, listeners, log, and the
+# second and third attempts of dials.
+RESERVED_DESCRIPTORS = 24
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Time limits of a session, in seconds.
+
+    greeting     from accept to a complete request
+    dial         for the connection to the target, or to the Shadowsocks server
+    idle         of silence while both directions are open
+    half_closed  of silence after one direction has ended
+    linger       for a refused client to read its answer
+    join         that salt and address wait for the first payload
+    """
+
+    greeting: float = 60.0
+    dial: float = 10.0
+    idle: float = 300.0
+    half_closed: float = 60.0
+    linger: float = 5.0
+    join: float = 0.005
+
+    @property
+    def first(self) -> float:
+        """When a session's timer first looks: before the earliest deadline it could have."""
+        return min(self.greeting, self.dial)
+
+
+class Service:
+    """Sessions from `inbound` to `outbound`.
+
+    report    called with a level ("debug", "info", "warning", "error") and a line
+    verbose   whether lines of level "debug" are wanted
+    quiet     whether not even the one line for each session is wanted
+    sockets   how many descriptors the process may have open
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        inbound: Inbound,
+        outbound: Outbound,
+        report: Report,
+        limits: Limits = Limits(),
+        *,
+        verbose: bool = False,
+        quiet: bool = False,
+        sockets: int = 65536,
+    ) -> None:
+        self.loop = loop
+        self.inbound = inbound
+        self.outbound = outbound
+        self.report = report
+        self.limits = limits
+        self.verbose = verbose
+        self.quiet = quiet
+        self.capacity = max(1, (sockets - RESERVED_DESCRIPTORS) // 2)
+        self.sessions: set[Session] = set()
+        self.statistics = Statistics()
+        self.listeners: list[Listener] = []
+
+    def listen(self, host: str, port: int) -> Listener:
+        """Accept on host:port from now on.  Raises OSError."""
+        listener = Listener(
+            self.loop,
+            listening_socket(host, port),
+            self._accepted,
+            has_room=self._has_room,
+            complain=lambda text: self.report("warning", text),
+        )
+        self.listeners.append(listener)
+        return listener
+
+    def close(self) -> None:
+        """Stop accepting; sessions go on."""
+        for listener in self.listeners:
+            listener.close()
+        self.listeners.clear()
+
+    def shut_down(self) -> None:
+        """Stop accepting, and end every session; what was carried so far is accounted for."""
+        self.close()
+        for session in list(self.sessions):
+            session.abort(Shutdown("the process is ending"))
+
+    # --- called by sessions ----------------------------------------------------------------------
+    def dialing(self, session: Session) -> None:
+        if self.verbose:
+            assert session.request is not None
+            self.report("debug", f"connecting {session.request.target} from {session.client_name}")
+
+    def account(self, session: Session) -> None:
+        """What a session has done so far is all that it did with this target."""
+        if session.route is not None:
+            session.route.review(session)
+        record = session.record()
+        self.statistics.add(record)
+        if not self.quiet:
+            self.report("info", record.line())
+
+    def ended(self, session: Session) -> None:
+        self.sessions.discard(session)
+        self.account(session)
+        for listener in self.listeners:
+            listener.resume()
+
+    def _has_room(self) -> bool:
+        return len(self.sessions) < self.capacity
+
+    def _accepted(self, sock: Socket, peer: SocketAddress) -> None:
+        self.sessions.add(Session(self, sock, peer))

@@ -1,0 +1,427 @@
+"""One client, one target, and how their session goes.
+
+    GREETING ──request──► DIALING ──connected──► STREAMING ──one FIN──► HALF_CLOSED ──other FIN──► CLOSED
+       │ error               │ refused              │ error: reset             │ error: reset
+       ├──────► DRAINING ◄───┘                      └──────► CLOSED ◄──────────┘
+       │            ▲ └── end of input or deadline ──► CLOSED
+       └──plain HTTP──► FORWARDING
+
+GREETING     the inbound's script reads in small pieces until it knows the target.
+DIALING      the client is not read: TCP is the buffer.
+STREAMING    two pumps run; FIN passes from one side to the other behind the last byte.
+HALF_CLOSED  one direction has ended, the other goes on under a shorter limit of silence.
+FORWARDING   plain HTTP: `http_forward` has both channels and dials one target after another.
+DRAINING     the client's input is read and discarded.  On a server it is told nothing, and the connection
+             ends when that of a silent peer would: a prober learns nothing.  A proxy's client has been told
+             why, and the rest of its input is read so that no reset overtakes the answer.
+CLOSED       entered exactly once: one record, both channels retired.
+
+Time limits need one timer.  It re-arms itself from `seen`, which the pumps merely store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional, Protocol
+
+from ..address import join_host_port
+from ..errors import DialTimeout, Disconnected, PeerReset, PyssError, SilenceLimit
+from ..net.channel import Channel, OnReady
+from ..net.dialer import Cancellable, Dialed
+from ..net.loop import READ
+from ..net.sockets import WOULD_BLOCK, Socket, SocketAddress, finish_writing, is_broken
+from ..protocol.dialogue import Dialogue
+from ..protocol.request import Request
+from .accounting import SessionRecord
+from .outbounds import Route
+from .pump import Pump, stream
+
+if TYPE_CHECKING:
+    from .service import Service
+
+GREETING, DIALING, STREAMING, HALF_CLOSED, FORWARDING, DRAINING, CLOSED = range(7)
+STATES = ("GREETING", "DIALING", "STREAMING", "HALF_CLOSED", "FORWARDING", "DRAINING", "CLOSED")
+
+TRANSITIONS: dict[int, frozenset[int]] = {
+    GREETING: frozenset({DIALING, FORWARDING, DRAINING, CLOSED}),
+    DIALING: frozenset({STREAMING, DRAINING, CLOSED}),
+    STREAMING: frozenset({HALF_CLOSED, CLOSED}),
+    HALF_CLOSED: frozenset({CLOSED}),
+    FORWARDING: frozenset({DRAINING, CLOSED}),
+    DRAINING: frozenset({CLOSED}),
+    CLOSED: frozenset(),
+}
+
+# Before streaming, reads are small: what a thousand dialing clients pipeline must stay small in sum.
+GREETING_READ = 16 * 1024
+
+
+class Forward(Protocol):
+    """A relay that sessions are handed over to."""
+
+    def silent(self) -> None:
+        """Nothing has moved for as long as a session may be idle."""
+
+
+class Session:
+    """See the module.  `Service` makes one for each accepted connection."""
+
+    __slots__ = (
+        "_detail", "_dial", "_dialed_to", "_dialogue", "_status", "_timer", "client", "down", "loop", "peer", "request",
+        "route", "seen", "service", "started", "state", "target", "up",
+    )  # fmt: skip
+
+    def __init__(self, service: Service, sock: Socket, peer: SocketAddress) -> None:
+        self.service = service
+        self.loop = loop = service.loop
+        self.peer = peer
+        self.state = GREETING
+        self.started = self.seen = loop.now
+        self.request: Optional[Request] = None
+        self.target: Optional[Channel] = None
+        self.up: Optional[Pump] = None
+        self.down: Optional[Pump] = None
+        self.route: Optional[Route] = None
+        self._dial: Optional[Cancellable] = None
+        self._dialed_to: Optional[Dialed] = None
+        self._status = "ok"
+        self._detail = ""
+        self.client = Channel(sock, greet, self)
+        self._dialogue: Optional[Dialogue[Any]] = Dialogue(service.inbound.script(self.client))
+        self._timer = loop.call_later(service.limits.first, self._on_time, self)
+        loop.watch(self.client, READ)
+
+    # --- GREETING --------------------------------------------------------------------------------
+    def hear(self, data: bytes) -> None:
+        """The client said something; `data` is b"" at its FIN."""
+        dialogue = self._dialogue
+        assert dialogue is not None
+        try:
+            if not data:
+                dialogue.end()
+            done = dialogue.feed(data)
+        except Disconnected as error:
+            self.close(error)
+            return
+        except PyssError as error:
+            self.refuse(error, dialogue.replies())
+            return
+        replies = dialogue.replies()
+        if replies and not self._tell(replies):
+            return
+        if done:
+            self._dialogue = None
+            self.service.inbound.greeted(self, dialogue.result)
+
+    def refuse(self, error: PyssError, answer: bytes) -> None:
+        """Tell the client, where its protocol has words, and read on until it goes."""
+        self._note(error)
+        self._enter(DRAINING)
+        self._forget_dial()
+        self._drop_dialogue()
+        self.drop_target()
+        self.service.inbound.refused(self, error)
+        if answer:
+            if not self._tell(answer):
+                return
+            finish_writing(self.client.sock)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read and discard until the client goes, or the deadline of this state."""
+        self.seen = self.loop.now
+        self.client.on_ready = drain
+        self.loop.watch(self.client, READ)
+        self.rearm()
+
+    def _tell(self, words: bytes) -> bool:
+        """Say a few words of a handshake; they always fit an empty socket buffer."""
+        try:
+            sent = self.client.sock.send(words)
+        except OSError as error:
+            self.abort(PeerReset(f"sending failed: {error.strerror}"))
+            return False
+        if sent != len(words):
+            self.abort(PeerReset("the client does not read"))
+            return False
+        return True
+
+    # --- DIALING ---------------------------------------------------------------------------------
+    def dial(self, request: Request) -> None:
+        """The inbound's script has ended: open the way to the target."""
+        self._enter(DIALING)
+        self.client.on_ready = hold
+        self._open_way(request, self._dialed)
+
+    def _open_way(self, request: Request, done: Dialed) -> None:
+        self.request = request
+        self.seen = self.loop.now
+        self.service.dialing(self)
+        self.route = self.service.outbound.route()
+        self._dialed_to = done
+        self._dial = self.route.dial(request.target, self._dial_ended)
+
+    def _dial_ended(self, channel: Optional[Channel], error: Optional[PyssError]) -> None:
+        done, self._dialed_to = self._dialed_to, None
+        self._dial = None
+        assert done is not None
+        done(channel, error)
+
+    def _dialed(self, channel: Optional[Channel], error: Optional[PyssError]) -> None:
+        request = self.request
+        assert request is not None
+        if channel is None:
+            assert error is not None
+            answer = request.refused(error)
+            if answer:
+                self.refuse(error, answer)
+            else:
+                self.abort(error)
+            return
+        self.adopt(channel)
+        self._enter(STREAMING)
+        self.seen = self.loop.now
+        words = request.accepted(channel.sock.getsockname())
+        if words and not self._tell(words):
+            return
+        self._stream(request, channel)
+
+    def adopt(self, channel: Channel) -> None:
+        """The connection that was dialed is this session's from now on."""
+        channel.owner = self
+        self.target = channel
+
+    # --- FORWARDING ------------------------------------------------------------------------------
+    def hand_over(self, on_ready: OnReady, forward: Forward) -> None:
+        """Another relay has the client from now on; it stays this session's to end."""
+        self._enter(FORWARDING)
+        self.client.on_ready = on_ready
+        self.client.incoming = forward
+
+    def dial_next(self, request: Request, done: Dialed) -> None:
+        """Open the way to another target; `done` is called later, once, unless this session ends before."""
+        if self.request is not None:
+            self.service.account(self)
+            self.up = self.down = None
+            self.started = self.loop.now
+        self._open_way(request, done)
+        self.rearm()
+
+    def drop_target(self) -> None:
+        """End the connection to the target, if there is one."""
+        target, self.target = self.target, None
+        if target is not None:
+            self.loop.retire(target)
+            target.incoming = target.outgoing = None
+            target.owner = self.loop
+
+    def linger(self) -> None:
+        """All is said: send FIN, and read on until the client has heard it."""
+        self._enter(DRAINING)
+        self.drop_target()
+        finish_writing(self.client.sock)
+        self._read_on()
+
+    # --- STREAMING -------------------------------------------------------------------------------
+    def _stream(self, request: Request, channel: Channel) -> None:
+        loop = self.loop
+        client = self.client
+        assert self.route is not None
+        seal, unseal = self.route.transforms(request.target)
+        upstream = request.upstream or seal
+        self.up = up = Pump(self, loop, client, channel, upstream)
+        self.down = down = Pump(self, loop, channel, client, request.downstream or unseal)
+        payload = request.payload
+        request.payload = b""
+        client.on_ready = channel.on_ready = stream
+        down.start()
+        if payload:
+            up.feed(payload, seal)
+            if self.state == CLOSED:
+                return
+        elif request.upstream is None:
+            # Salt and address wait a moment for the first payload, to leave in one packet with it.
+            loop.call_later(self.service.limits.join, self._send_lead, self)
+        up.start()
+
+    def _send_lead(self) -> None:
+        """A client that waits for the target to speak first: the address goes alone."""
+        up = self.up
+        if up is not None and not up.count and up.verdict is None:
+            up.feed(b"", up.transform)
+
+    def direction_ended(self, pump: Pump) -> None:
+        """FIN has come from the pump's source and all bytes before it have left."""
+        other = self.down if pump is self.up else self.up
+        assert other is not None
+        if other.ended:
+            self.close()
+            return
+        pump.pass_on_end()
+        self._enter(HALF_CLOSED)
+        self.rearm()
+
+    # --- ends ------------------------------------------------------------------------------------
+    def abort(self, error: BaseException) -> None:
+        """End at once; both sides see RST.  Anything that is not ours is a fault in pyss itself."""
+        if not isinstance(error, PyssError):
+            self.loop.on_fault(error)
+            error = PyssError("internal error")
+        self.close(error, reset=True)
+
+    def close(self, error: Optional[PyssError] = None, *, reset: bool = False) -> None:
+        """The only way out, taken once."""
+        if self.state == CLOSED:
+            return
+        self._enter(CLOSED)
+        if error is not None:
+            self._note(error)
+        self._timer.cancel()
+        self._forget_dial()
+        self._drop_dialogue()
+        loop = self.loop
+        client = self.client
+        loop.retire(client, reset=reset)
+        if reset and self.target is not None:
+            loop.retire(self.target, reset=True)
+        self.drop_target()
+        self.service.ended(self)
+        # No cycles: what ends here is freed here, without the garbage collector.
+        client.incoming = client.outgoing = None
+        client.owner = loop
+        self.up = self.down = None
+
+    @property
+    def dialing(self) -> bool:
+        return self._dial is not None
+
+    @property
+    def ended(self) -> bool:
+        return self.state == CLOSED
+
+    @property
+    def client_name(self) -> str:
+        return join_host_port(self.peer[0], self.peer[1])
+
+    @property
+    def reset(self) -> bool:
+        """Whether one of the two sides broke the connection off."""
+        return self._status == PeerReset.status
+
+    def record(self) -> SessionRecord:
+        return SessionRecord(
+            client=self.client_name,
+            target="-" if self.request is None else str(self.request.target),
+            status=self._status,
+            upstream=0 if self.up is None else self.up.count,
+            downstream=0 if self.down is None else self.down.count,
+            seconds=self.loop.now - self.started,
+            detail=self._detail,
+        )
+
+    def _note(self, error: PyssError) -> None:
+        if self._status == "ok":  # the first error is the reason, what follows are its consequences
+            self._status = error.status
+            self._detail = str(error)
+
+    def _enter(self, state: int) -> None:
+        if state not in TRANSITIONS[self.state]:
+            raise RuntimeError(f"no way from {STATES[self.state]} to {STATES[state]}")
+        self.state = state
+
+    def _forget_dial(self) -> None:
+        if self._dial is not None:
+            self._dial.cancel()
+            self._dial = self._dialed_to = None
+
+    def _drop_dialogue(self) -> None:
+        if self._dialogue is not None:
+            self._dialogue.drop()
+            self._dialogue = None
+
+    # --- time ------------------------------------------------------------------------------------
+    def _deadline(self) -> float:
+        limits = self.service.limits
+        if self._dial is not None:
+            return self.seen + limits.dial
+        if self.state in (STREAMING, FORWARDING):
+            return self.seen + limits.idle
+        if self.state == HALF_CLOSED:
+            return self.seen + limits.half_closed
+        if self.state == DRAINING:
+            return self.service.inbound.drain_deadline(self)
+        return self.started + limits.greeting
+
+    def rearm(self) -> None:
+        self._timer.cancel()
+        if self.state != CLOSED:
+            delay = max(0.0, self._deadline() - self.loop.now)
+            self._timer = self.loop.call_later(delay, self._on_time, self)
+
+    def _on_time(self) -> None:
+        if self._deadline() > self.loop.now:
+            if self.route is not None and self._dial is None:
+                self.route.review(self)
+            self.rearm()
+        elif self.state == DRAINING:
+            self._discard_and_close()
+        elif self.state == GREETING:
+            self._note(SilenceLimit("no request in time"))
+            self._discard_and_close()
+        elif self._dial is not None:
+            self._dialed_too_long()
+        elif self.state == FORWARDING:
+            forward: Forward = self.client.incoming
+            forward.silent()
+        else:
+            self.abort(SilenceLimit("nothing moved for too long"))
+
+    def _dialed_too_long(self) -> None:
+        assert self._dial is not None and self.request is not None
+        self._dial.cancel()
+        limit = self.service.limits.dial
+        self._dial_ended(None, DialTimeout(f"{self.request.target}: no connection within {limit:g} s"))
+
+    def _discard_and_close(self) -> None:
+        """Input that nobody read would turn the FIN into RST."""
+        try:
+            while self.client.sock.recv_into(self.loop.rx):
+                pass
+        except OSError:
+            pass
+        self.close()
+
+
+# --- the states of the client's channel before it streams ----------------------------------------
+def greet(channel: Channel, mask: int) -> None:
+    session = channel.owner
+    assert isinstance(session, Session)
+    try:
+        data = channel.sock.recv(GREETING_READ)
+    except WOULD_BLOCK:
+        return
+    except OSError as error:
+        session.abort(PeerReset(f"the connection broke: {error.strerror}"))
+        return
+    session.hear(data)
+
+
+def hold(channel: Channel, mask: int) -> None:
+    """Dialing: leave the client's bytes in the kernel, but notice that it is gone."""
+    session = channel.owner
+    assert isinstance(session, Session)
+    session.loop.watch(channel, 0)
+    if is_broken(channel.sock):
+        session.abort(PeerReset("the client broke off while its target was dialed"))
+
+
+def drain(channel: Channel, mask: int) -> None:
+    session = channel.owner
+    assert isinstance(session, Session)
+    try:
+        size = channel.sock.recv_into(session.loop.rx)
+    except WOULD_BLOCK:
+        return
+    except OSError:
+        size = 0
+    if not size:
+        session.close()
