@@ -1,0 +1,7 @@
+"""`python -m pyss COMMAND`."""
+
+import sys
+
+from .app.cli import main
+
+sys.exit(main())

@@ -1,0 +1,76 @@
+"""The log: the standard library's `logging`, with the line format that fail2ban's filters parse.
+
+    2026-01-31 12:00:00 INFO     127.0.0.1:50000 -> example.org:443 ok up 517 down 5321 bytes 0.213 s
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Optional
+
+from ..errors import ConfigError
+
+LINE = "%(asctime)s %(levelname)-8s %(message)s"
+DATE = "%Y-%m-%d %H:%M:%S"
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+_logger = logging.getLogger("pyss")
+
+
+class _Formatter(logging.Formatter):
+    """Turns a second into text once, not for each line of it."""
+
+    def __init__(self) -> None:
+        super().__init__(LINE, DATE)
+        self._second = -1
+        self._text = ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: Optional[str] = None) -> str:
+        second = int(record.created)
+        if second != self._second:
+            self._second = second
+            self._text = super().formatTime(record, datefmt)
+        return self._text
+
+
+def open_journal(verbosity: int, log_file: Optional[str] = None) -> None:
+    """Log to `log_file`, or to standard error.
+
+    verbosity  0 as usual; 1 and more with debugging lines; -1 warnings, -2 errors only
+    Raises ConfigError when the file cannot be written.
+    """
+    handler: logging.Handler
+    if log_file is None:
+        handler = logging.StreamHandler(sys.stderr)
+    else:
+        try:
+            handler = logging.FileHandler(log_file, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot write the log file {log_file!r}: {error.strerror}") from None
+    handler.setFormatter(_Formatter())
+    _logger.handlers[:] = [handler]
+    _logger.propagate = False
+    _logger.setLevel(_level(verbosity))
+    # Nobody asks for file, line, thread or process of a line; finding them costs more than writing it.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.raiseExceptions = False  # a full disk must not end the relay
+
+
+def _level(verbosity: int) -> int:
+    if verbosity > 0:
+        return logging.DEBUG
+    return {0: logging.INFO, -1: logging.WARNING}.get(verbosity, logging.ERROR)
+
+
+def report(level: str, text: str) -> None:
+    """One line."""
+    _logger.log(LEVELS[level], "%s", printable(text))
+
+
+def printable(text: str) -> str:
+    """Without control characters: a peer's words must not forge a line or reach the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() else f"\\x{ord(mark):02x}" for mark in text)
