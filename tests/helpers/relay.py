@@ -38,6 +38,8 @@ METHOD = "aes-256-gcm"
 PASSWORD = "a password"
 KEY_2022 = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="  # 32 bytes, for the 256-bit methods
 
+LIMITS = Limits()
+
 SelectorFactory = Callable[[], selectors.BaseSelector]
 
 # Every kind of selector that this platform has, under the name that the test ids show.
@@ -157,7 +159,7 @@ def relay(
     method: str = METHOD,
     password: str = "",
     client_password: str = "",
-    limits: Limits = Limits(),
+    limits: Limits = LIMITS,
     local_limits: Optional[Limits] = None,
     credentials: Sequence[tuple[str, str]] = (),
     forward: Optional[PlainHttpForward] = None,
