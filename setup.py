@@ -11,10 +11,11 @@ assert VERSION is not None
 
 # Only where wheels exist: no installation of pyss may ever need a compiler.  Without them pyss runs
 # on the interpreter's own means.
-DESKTOP = (
+WHEELS = (
+    "platform_python_implementation == 'CPython' and ("
     "(sys_platform == 'linux' and (platform_machine == 'x86_64' or platform_machine == 'aarch64'))"
     " or (sys_platform == 'darwin' and (platform_machine == 'x86_64' or platform_machine == 'arm64'))"
-    " or (sys_platform == 'win32' and platform_machine == 'AMD64')"
+    " or (sys_platform == 'win32' and platform_machine == 'AMD64'))"
 )
 
 setup(
@@ -30,8 +31,8 @@ setup(
     packages=find_packages(include=["pyss", "pyss.*"]),
     package_data={"pyss": ["py.typed"]},
     install_requires=[
-        f"cryptography>=41; ({DESKTOP}) and platform_python_implementation == 'CPython'",
-        f"pycryptodome>=3.19; {DESKTOP}",
+        f"cryptography>=41; {WHEELS}",
+        f"pycryptodome>=3.19; {WHEELS}",
         "h11>=0.14",
     ],
     extras_require={

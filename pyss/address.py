@@ -61,6 +61,10 @@ class Address:
         if packed is not None:
             return cls._from_ip(packed, port)
         name = _a_labels(host)
+        if name != host:  # IDNA turns the digits and dots of other scripts into those of ASCII
+            packed = _ip_literal(name)
+            if packed is not None:
+                return cls._from_ip(packed, port)
         return cls(name, port, False, bytes((ATYP_DOMAIN, len(name))) + name.encode() + port.to_bytes(2, "big"))
 
     @classmethod
@@ -138,13 +142,23 @@ def split_host_port(text: str, default_port: Optional[int] = None) -> tuple[str,
         host, port = text, ""
     if not port:
         if default_port is None:
-            raise BadAddress(f"{text!r} has no port; write HOST:PORT")
-        return host.strip("[]"), default_port
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise BadAddress(f"{port!r} is not a port number (0 to 65535)")
+            raise BadAddress(f"{text[:60]!r} has no port; write HOST:PORT")
+        return _without_brackets(host), default_port
+    # The length first: int() refuses thousands of digits with an exception of its own.
+    if not (len(port) <= 5 and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise BadAddress(f"{port[:60]!r} is not a port number (0 to 65535)")
     if not host:
         raise BadAddress(f"{text!r} has no host; write HOST:PORT")
-    return (host[1:-1] if host.startswith("[") else host), int(port)
+    return _without_brackets(host), int(port)
+
+
+def _without_brackets(host: str) -> str:
+    if not host.startswith("["):
+        return host
+    inside = host[1:-1]
+    if not host.endswith("]") or ":" not in inside or "[" in inside or "]" in inside:
+        raise BadAddress(f"{host[:60]!r} is not an IPv6 address in brackets")
+    return inside
 
 
 def _looks_like_ip(text: str) -> bool:
@@ -167,11 +181,12 @@ def _ip_text(packed: bytes) -> str:
 
 
 def _a_labels(host: str) -> str:
-    if not host.isascii():
+    # The codec takes long, and in old releases of Python the square of the length.
+    if not host.isascii() and len(host) <= 255:
         try:
             host = host.encode("idna").decode()
         except UnicodeError as exc:
-            raise BadAddress(f"{host!r} is not an international host name: {exc}") from None
+            raise BadAddress(f"{host[:60]!r} is not an international host name: {exc}") from None
     if not host:
         raise BadAddress("the host name is empty")
     if len(host) > 255 or not _ILLEGAL.isdisjoint(host):

@@ -57,7 +57,7 @@ class Assembly:
             Mixed(Credentials(config.credentials), plain_http_forward()), Shadowsocks(servers), config.timeouts
         )
         for host, port in config.listen:
-            self._listen(service, host, port, "-l PORT")
+            self._listen(service, host, port, ("-b HOST", "-l PORT"))
         return service
 
     def server(self, config: ServerConfig) -> list[Service]:
@@ -69,7 +69,7 @@ class Assembly:
             keyring = self._keyring(server, config.crypto)
             inbound = ShadowsocksServed(keyring, salt_memory(keyring.method.family), monotonic)
             service = self._service(inbound, Direct(dialer), config.timeouts)
-            self._listen(service, server.host, server.port, "-p PORT")
+            self._listen(service, server.host, server.port, ("-s HOST", "-p PORT"))
             services.append(service)
         return services
 
@@ -105,19 +105,18 @@ class Assembly:
             self._backends[keyring.backend] = None
         return keyring
 
-    def _listen(self, service: Service, host: str, port: int, option: str) -> None:
-        where = join_host_port(host, port)
+    def _listen(self, service: Service, host: str, port: int, options: tuple[str, str]) -> None:
         try:
             service.listen(host, port)
         except OSError as error:
-            remedy = {
-                "EADDRINUSE": f"another program has this port; end it, or choose another one ({option})",
-                "EACCES": f"ports below 1024 want more rights; choose another one ({option})",
-                "EADDRNOTAVAIL": "this machine does not have that address",
-            }
-            reason = error.strerror or str(error)
-            hint = remedy.get(_name_of(error.errno))
-            raise ConfigError(f"cannot listen on {where}: {reason}" + (f"; {hint}" if hint else "")) from None
+            reason, name = error.strerror or str(error), _name_of(error.errno)
+        except UnicodeError:  # a label of more than 63 characters
+            reason, name = "this is not a host name", ""
+        else:
+            return
+        remedy = _remedy(name, port, *options)
+        problem = f"cannot listen on {join_host_port(host, port)}: {reason}"
+        raise ConfigError(f"{problem}; {remedy}" if remedy else problem)
 
 
 def salt_memory(family: Family) -> SaltMemory:
@@ -134,12 +133,13 @@ def plain_http_forward() -> Optional[PlainHttpForward]:
     return forward
 
 
-def announce(assembly: Assembly, notes: Sequence[str], what: str) -> None:
+def announce(assembly: Assembly, notes: Sequence[str]) -> None:
     """The first lines of the log."""
     for text in (*notes, *backends.faults()):
         report("warning", text)
     crypto = assembly.backends()
     for service in assembly.services:
+        what = "server" if isinstance(service.inbound, ShadowsocksServed) else "local proxy"
         for listener in service.listeners:
             where = join_host_port(*listener.address[:2])
             report("info", f"{what} on {where}" + (f", crypto by {crypto}" if crypto else ""))
@@ -147,6 +147,19 @@ def announce(assembly: Assembly, notes: Sequence[str], what: str) -> None:
 
 def _bare(server: Server) -> tuple[str, int]:
     return server.host, server.port
+
+
+def _remedy(name: str, port: int, host_option: str, port_option: str) -> str:
+    """What to do about the error `name` when a port is opened; a resolver's errors have none (and are "")."""
+    if name == "EADDRINUSE":
+        return f"another program has this port; end it, or choose another one ({port_option})"
+    if name == "EACCES" and port < 1024:
+        return f"ports below 1024 want more rights; choose another one ({port_option})"
+    if name == "EACCES":
+        return f"the system keeps this port for something else; choose another one ({port_option})"
+    if name in ("EADDRNOTAVAIL", "EAFNOSUPPORT", ""):
+        return f"give an address that this machine has ({host_option}), or 0.0.0.0 for all that it has"
+    return ""
 
 
 def _name_of(number: Optional[int]) -> str:

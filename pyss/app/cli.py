@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Optional, TextIO, Union
 
 from ..errors import PyssError, UsageError
 from ..net.loop import Loop
@@ -22,17 +22,21 @@ from .process import Process
 
 def main(argv: Optional[Sequence[str]] = None, program: str = "pyss") -> int:
     """Run `program` with these arguments, by default those of the process; returns the exit code."""
+    _open_missing_streams()
     try:
-        return _run(options.parse(sys.argv[1:] if argv is None else argv, program, os.environ))
+        code = _run(options.parse(sys.argv[1:] if argv is None else argv, program, os.environ))
     except UsageError as error:
-        return _complain(program, error, 2)
+        code = _complain(program, str(error), 2)
     except PyssError as error:
-        return _complain(program, error, 1)
+        code = _complain(program, str(error), 1)
     except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # whoever read the output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains at its end
-        return 1
+        code = 130
+    except BrokenPipeError:  # whoever read the output has gone, and wants to hear no more
+        code = 1
+    except OSError as error:  # no space behind standard output, no descriptors to start with
+        code = _complain(program, f"the system refuses: {error.strerror or error}", 1)
+    _flush(sys.stderr)
+    return code if _flush(sys.stdout) else code or 1
 
 
 def main_sslocal() -> int:
@@ -43,8 +47,28 @@ def main_ssserver() -> int:
     return main(program="ssserver")
 
 
-def _complain(program: str, error: PyssError, code: int) -> int:
-    print(f"{program}: {printable(str(error))}", file=sys.stderr)
+def _open_missing_streams() -> None:
+    """Whoever started us may have closed some: a socket must not get the number of one of them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _flush(stream: TextIO) -> bool:
+    """Whether all has left.  What cannot is dropped, or the interpreter would complain about it at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return False
+    return True
+
+
+def _complain(program: str, text: str, code: int) -> int:
+    try:
+        print(f"{program}: {printable(text)}", file=sys.stderr)
+    except OSError:  # nobody is there to read it; the exit code tells
+        pass
     return code
 
 
@@ -61,7 +85,7 @@ def _run(command: options.Command) -> int:
         from . import uri
 
         for note in command.notes:
-            print(f"pyss url: {printable(note)}", file=sys.stderr)
+            _complain("pyss url", note, 0)
         code = uri.run(command, sys.stdin, sys.stdout, os.environ)
         sys.stdout.flush()
         return code
@@ -82,7 +106,8 @@ def _serve(command: Union[RunLocal, RunServer]) -> int:
             assembly.local(command.config)
         else:
             assembly.server(command.config)
-        announce(assembly, config.notes, "local proxy" if isinstance(command, RunLocal) else "server")
+        # Said when the loop turns: whoever reads it may rely on signals being taken.
+        assembly.loop.call_soon(lambda: announce(assembly, config.notes))
         return Process(assembly.loop, assembly.services).run()
     finally:
         assembly.close()

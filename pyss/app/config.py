@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
 from ..address import join_host_port
+from ..crypto.backends import BACKENDS
 from ..errors import ConfigError
 from ..protocol.uri import ServerUri
 from . import config_keys, values
@@ -194,11 +195,18 @@ def _common(settings: Settings) -> _Common:
     return _Common(
         Timeouts() if timeout is None else Timeouts(idle=values.seconds(timeout)),
         prefer_ipv6 is not None and values.flag(prefer_ipv6),
-        None if crypto is None else values.text(crypto, "the name of a crypto backend").lower(),
+        None if crypto is None else _crypto(crypto),
         0 if verbose is None else values.verbosity(verbose),
         None if log_file is None else values.path(log_file),
         tuple(settings.notes),
     )
+
+
+def _crypto(node: Node) -> str:
+    name = values.text(node, "the name of a crypto backend").lower()
+    if name not in BACKENDS:
+        raise node.refusal(f"there is no crypto backend {name[:40]!r}; there are {', '.join(BACKENDS)}")
+    return name
 
 
 # --- the local end ----------------------------------------------------------------------------------

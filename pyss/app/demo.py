@@ -60,12 +60,18 @@ class _Handler(BaseHTTPRequestHandler):
         """The relay's log tells enough."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that breaks off: the relay's log says so, and no traceback is needed."""
+
+
 @contextmanager
 def web_page() -> Iterator[int]:
     """Serve the page; gives the port."""
-    with ThreadingHTTPServer((HOST, 0), _Handler) as server:
-        server.daemon_threads = True
-        server.block_on_close = False
+    with _Server((HOST, 0), _Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="pyss-demo-page", daemon=True)
         thread.start()
         try:
@@ -117,7 +123,10 @@ class Visit(threading.Thread):
         self._say(f"fetched the page through the relay: {len(body)} bytes in {milliseconds:.1f} ms")
 
     def _say(self, text: str) -> None:
-        print(text, file=self._stdout, flush=True)
+        try:
+            print(text, file=self._stdout, flush=True)
+        except OSError:  # nobody reads it any more: no reason not to end in good order
+            pass
 
 
 def run(command: Demo, stdout: TextIO) -> int:
@@ -133,7 +142,7 @@ def run(command: Demo, stdout: TextIO) -> int:
             reached = Server(HOST, server.listeners[0].address[1], METHOD, password, "pyss demo")
             local = assembly.local(LocalConfig(((HOST, 0),), (reached,), crypto=command.crypto))
             proxy = local.listeners[0].address[1]
-            announce(assembly, (), "demo")
+            announce(assembly, ())
             _introduce(stdout, proxy, reached, page)
             process = Process(loop, assembly.services)
             end = partial(loop.call_threadsafe, process.end)

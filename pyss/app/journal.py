@@ -47,8 +47,11 @@ def open_journal(verbosity: int, log_file: Optional[str] = None) -> None:
         try:
             handler = logging.FileHandler(log_file, encoding="utf-8")
         except OSError as error:
-            raise ConfigError(f"cannot write the log file {log_file!r}: {error.strerror}") from None
+            problem = f"cannot write the log file {log_file!r}: {error.strerror}"
+            raise ConfigError(f"{problem}; choose another one (--log-file FILE)") from None
     handler.setFormatter(_Formatter())
+    for earlier in _logger.handlers:
+        earlier.close()
     _logger.handlers[:] = [handler]
     _logger.propagate = False
     _logger.setLevel(_level(verbosity))

@@ -64,7 +64,8 @@ class Process:
         if at_once or not sessions:
             self._loop.stop()
             return
-        report("info", f"ending: {sessions} sessions may go on for {GRACE:.0f} s; a second signal ends them now")
+        many = "1 session" if sessions == 1 else f"{sessions} sessions"
+        report("info", f"ending: {many} may go on for {GRACE:.0f} s; a second signal ends them now")
         self._loop.call_later(GRACE, self._loop.stop)
         self._wait_for_sessions()
 

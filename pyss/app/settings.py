@@ -48,6 +48,8 @@ def load(name: str, read: ReadFile) -> tuple[Node, list[str]]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{name}, line {line}: this is not text in UTF-8; save the file as UTF-8") from None
+    if not text.strip():
+        raise ConfigError(f'{name} is empty; JSON is expected in it, such as {{"server": "example.org", ...}}')
     return parse(text, name)
 
 

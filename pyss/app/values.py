@@ -108,7 +108,7 @@ def host_port(node: Node) -> tuple[str, Optional[int]]:
     """HOST or HOST:PORT; an IPv6 address with a port is written in brackets."""
     expected = "a host name or an IP address"
     given = text(node, expected)
-    if given.lower().startswith("ss://"):
+    if given.lower().startswith("ss://") or "@" in given:  # a password may be in it
         raise node.error(f"expected {expected}; a URL is given with --server-url")
     if len(given) > MAX_HOST or not _HOST_PORT.fullmatch(given):
         raise node.wrong(expected)

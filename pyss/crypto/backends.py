@@ -157,11 +157,16 @@ def check(algorithm: str, new: Callable[[bytes], Aead], rejected: type[Exception
         raise ArithmeticError("sealing gives a wrong result")
     if aead.decrypt(nonce, sealed, extra or None) != plain or bytes(opened) != plain:
         raise ArithmeticError("opening gives a wrong result")
-    try:
-        aead.decrypt(nonce, sealed[:-1] + bytes((sealed[-1] ^ 1,)), extra or None)
-    except rejected:
-        return
-    raise ArithmeticError("a wrong tag is accepted")
+    wrong = sealed[:-1] + bytes((sealed[-1] ^ 1,))
+    for attempt in (
+        lambda: aead.decrypt(nonce, wrong, extra or None),
+        lambda: aead.decrypt_into(nonce, wrong, extra or None, opened),
+    ):
+        try:
+            attempt()
+        except rejected:
+            continue
+        raise ArithmeticError("a wrong tag is accepted")
 
 
 def _choose(algorithm: str, forced: Optional[str]) -> Provider:
@@ -171,8 +176,10 @@ def _choose(algorithm: str, forced: Optional[str]) -> Provider:
     for name in BACKENDS if forced is None else (forced,):
         try:
             backend: Any = import_module(f".{BACKENDS[name]}", __package__)
-        except Exception as error:  # a broken installation raises anything
-            why = f"it cannot be imported ({type(error).__name__}: {error})"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a broken installation raises anything; Rust's panics are no Exception
+            why = f"it cannot be imported ({type(error).__name__}: {error}); install it, or leave out --crypto"
             continue
         new = backend.ALGORITHMS.get(algorithm)
         if new is None:
@@ -180,7 +187,9 @@ def _choose(algorithm: str, forced: Optional[str]) -> Provider:
             continue
         try:
             check(algorithm, new, backend.REJECTED)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             why = f"it fails its self-check of {algorithm} ({error})"
             _faults[name, algorithm] = f"the crypto backend {name} is not used: {why}"
             continue

@@ -30,6 +30,12 @@ class Cancellable(Protocol):
     def cancel(self) -> None: ...
 
 
+class Dialing(Cancellable, Protocol):
+    """A dial that has not ended yet."""
+
+    def fail(self, error: PyssError) -> None: ...
+
+
 class Names(Protocol):
     """What the dialer needs of a resolver."""
 
@@ -53,7 +59,7 @@ class Dialer:
         """
         dial = Dial(self, target, done)
         if not target.is_ip:
-            dial.flight = self.names.resolve(target.host, target.port, dial.resolved)
+            dial.flight = self.names.resolve(target.host, target.port, dial.answered)
         elif ":" in target.host:
             dial.resolved([(socket.AF_INET6, (target.host, target.port, 0, 0))], None)
         else:
@@ -83,14 +89,21 @@ class Dial:
     def abort(self, error: BaseException) -> None:
         """A fault inside: this dial fails, nothing else."""
         self._dialer.loop.on_fault(error)
-        self._fail(DialError(f"{self._target}: internal error"))
+        self.fail(DialError(f"{self._target}: internal error"))
+
+    def answered(self, endpoints: list[Endpoint], error: Optional[DialError]) -> None:
+        """The resolver's answer; a fault in it is this dial's, not the resolver's."""
+        try:
+            self.resolved(endpoints, error)
+        except Exception as fault:
+            self.abort(fault)
 
     def resolved(self, endpoints: list[Endpoint], error: Optional[DialError]) -> None:
-        """The resolver's answer; forbidden addresses are left out, and if none is left that is the error."""
+        """The addresses; forbidden ones are left out, and if none is left that is the error."""
         self.flight = None
         if self._done is None:
             return
-        self._error = error
+        refused: Optional[PyssError] = error
         permit = self._dialer.permit
         for endpoint in endpoints:
             try:
@@ -98,7 +111,9 @@ class Dial:
                     permit(endpoint[1][0])
                 self._waiting.append(endpoint)
             except PyssError as refusal:
-                self._error = self._error or refusal
+                refused = refused or refusal.with_traceback(None)  # which would hold this frame, a cycle
+        if not self._waiting:
+            self._error = refused
         self._waiting.reverse()
         self._next()
 
@@ -160,7 +175,12 @@ class Dial:
         channel.on_ready = ignore_until_taken
         channel.outgoing = None
         self._clear()
-        done(channel, None)
+        try:
+            done(channel, None)
+        except BaseException:
+            if channel.owner is self:  # nobody took it
+                self._dialer.loop.retire(channel)
+            raise
 
     def _note(self, number: int, address: SocketAddress) -> None:
         """Keep the first error: that of the address that was preferred."""
@@ -171,9 +191,10 @@ class Dial:
             self._error = dial_error(number, where)
 
     def _give_up(self) -> None:
-        self._fail(self._error or DialError(f"{self._target}: no address to try"))
+        self.fail(self._error or DialError(f"{self._target}: no address to try"))
 
-    def _fail(self, error: PyssError) -> None:
+    def fail(self, error: PyssError) -> None:
+        """Whatever is under way, that is the outcome; calls `done`."""
         done, self._done = self._done, None
         self._clear()
         if done is not None:

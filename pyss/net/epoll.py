@@ -71,7 +71,7 @@ if sys.platform == "linux":
         def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
             if not events or events & ~3:
                 raise ValueError(f"invalid events: {events!r}")
-            fd = _descriptor(fileobj)
+            fd = fileobj if fileobj.__class__ is int else _descriptor(fileobj)
             keys = self._keys
             while fd >= len(keys):
                 keys.extend([None] * len(keys))
@@ -104,23 +104,24 @@ if sys.platform == "linux":
             return key
 
         def select(self, timeout: Optional[float] = None) -> list[tuple[selectors.SelectorKey, int]]:
-            try:
-                ready = self._epoll.poll(-1 if timeout is None else max(timeout, 0), _MOST_EVENTS)
-            except InterruptedError:
-                return []
+            # A loop and no comprehension, which would be one more call; most wake-ups have one event.
+            found: list[tuple[selectors.SelectorKey, int]] = []
             keys = self._keys
-            return [
-                (key, _MASKS[bits & 31] & key.events)  # type: ignore[misc]
-                for fd, bits in ready
-                if (key := keys[fd]) is not None
-            ]
+            try:
+                for fd, bits in self._epoll.poll(timeout if timeout is None or timeout > 0 else 0, _MOST_EVENTS):
+                    key = keys[fd]
+                    if key is not None:
+                        found.append((key, _MASKS[bits & 31] & key.events))  # type: ignore[arg-type]
+            except InterruptedError:
+                pass
+            return found
 
         def close(self) -> None:
             self._epoll.close()
             self._keys.clear()
 
         def get_key(self, fileobj: Any) -> selectors.SelectorKey:
-            fd = _descriptor(fileobj)
+            fd = fileobj if fileobj.__class__ is int else _descriptor(fileobj)
             key = self._keys[fd] if 0 <= fd < len(self._keys) else None
             if key is None:
                 raise KeyError(f"{fileobj!r} is not registered")

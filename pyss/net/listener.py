@@ -25,7 +25,8 @@ Accepted = Callable[[Socket, SocketAddress], None]
 class Listener:
     """One listening socket under the loop; it stays open whatever goes wrong with one connection.
 
-    accepted  called with each new non-blocking socket and the peer's address
+    accepted  called with each new non-blocking socket and the peer's address; if it raises, the socket
+              is closed, so nothing that can fail may follow its `watch`
     has_room  whether one more session may start
     complain  called with one sentence when descriptors run out
     """
@@ -80,11 +81,19 @@ class Listener:
             if error.errno in EXHAUSTED:
                 self._pause(errno_text(error.errno))
             return  # else the peer was gone before it was taken
-        if self._nodelay_inherited is None:
-            self._nodelay_inherited = bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-        if not self._nodelay_inherited:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._accepted(sock, peer)
+        try:
+            if self._nodelay_inherited is None:
+                self._nodelay_inherited = bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            if not self._nodelay_inherited:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:  # macOS: EINVAL when the peer has reset the connection already
+            sock.close()
+            return
+        try:
+            self._accepted(sock, peer)
+        except BaseException:
+            sock.close()
+            raise
 
     def _pause(self, reason: str) -> None:
         self._loop.watch(self._channel, 0)

@@ -21,7 +21,7 @@ from .channel import Channel, Failable, ignore
 from .clock import monotonic
 from .epoll import default_selector
 from .sockets import READ_SIZE, WOULD_BLOCK, reset_on_close
-from .timers import Timer, Timers
+from .timers import NEVER, Timer, Timers
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
@@ -40,6 +40,7 @@ class Loop:
 
     def __init__(self, selector: Optional[selectors.BaseSelector] = None, *, debug: bool = False) -> None:
         self._selector = selector or default_selector()
+        self._select = self._selector.select
         # A descriptor that is about to be closed need not be taken out of epoll first.
         self._forget = getattr(self._selector, "forget", self._selector.unregister)
         self.rx = memoryview(bytearray(READ_SIZE))
@@ -116,15 +117,25 @@ class Loop:
     def run(self) -> None:
         """Until `stop`."""
         self._running = True
+        tick = self.tick
         while self._running:
-            self.tick(self._timeout())
+            tick()
 
     def stop(self) -> None:
         self._running = False
 
-    def tick(self, timeout: Optional[float]) -> None:
-        """One turn: wait at most `timeout` seconds, then do all that is due."""
-        ready = self._selector.select(timeout)
+    def tick(self, longest: float = NEVER) -> None:
+        """One turn: wait for an event, a timer or a call, `longest` seconds at most; then do all that is due."""
+        timers = self.timers
+        timeout: Optional[float] = longest
+        if self._soon or self._from_threads:
+            timeout = 0
+        elif timers.due is not NEVER:
+            left = timers.due - monotonic()
+            timeout = left if left < longest else longest
+        elif longest is NEVER:
+            timeout = None
+        ready = self._select(timeout)
         self.now = monotonic()
         for key, mask in ready:
             channel: Channel = key.data
@@ -134,7 +145,7 @@ class Loop:
                 self._fault(channel.owner, error)
             if self._debug:
                 self._poison()
-        if self.timers:
+        if timers.due <= self.now:
             self._run_timers()
         if self._soon or self._from_threads:
             self._run_calls()
@@ -148,12 +159,6 @@ class Loop:
         self._selector.close()
         self._wake_end.close()
         self._far_end.close()
-
-    def _timeout(self) -> Optional[float]:
-        if self._soon or self._from_threads:
-            return 0
-        due = self.timers.next_deadline()
-        return None if due is None else max(0.0, due - monotonic())
 
     def _run_timers(self) -> None:
         while (timer := self.timers.pop_due(self.now)) is not None:

@@ -12,6 +12,7 @@ from typing import Callable, Optional
 
 from .channel import Failable
 
+NEVER = float("inf")
 _REBUILD_AT = 64
 
 
@@ -33,11 +34,15 @@ class Timer:
 
 
 class Timers:
-    """A heap of (deadline, number, timer); the number keeps the order of equal deadlines."""
+    """A heap of (deadline, number, timer); the number keeps the order of equal deadlines.
 
-    __slots__ = ("_dead", "_heap", "_number")
+    due  when to look next: never later than the first deadline, and earlier only where that was cancelled
+    """
+
+    __slots__ = ("_dead", "_heap", "_number", "due")
 
     def __init__(self) -> None:
+        self.due = NEVER
         self._heap: list[tuple[float, int, Timer]] = []
         self._number = 0
         self._dead = 0
@@ -49,6 +54,8 @@ class Timers:
         timer = Timer(self, deadline, callback, owner)
         self._number += 1
         heapq.heappush(self._heap, (deadline, self._number, timer))
+        if deadline < self.due:
+            self.due = deadline
         return timer
 
     def bury(self) -> None:
@@ -59,17 +66,18 @@ class Timers:
             heapq.heapify(self._heap)
             self._dead = 0
 
-    def next_deadline(self) -> Optional[float]:
-        """When the next living timer is due; None without one."""
-        heap = self._heap
-        while heap and heap[0][2].callback is None:
-            heapq.heappop(heap)
-            self._dead -= 1
-        return heap[0][0] if heap else None
-
     def pop_due(self, now: float) -> Optional[Timer]:
-        """Take one timer that is due, or None."""
-        due = self.next_deadline()
-        if due is None or due > now:
-            return None
-        return heapq.heappop(self._heap)[2]
+        """Take one timer that is due, or None; `due` is exact again then."""
+        heap = self._heap
+        while heap:
+            deadline, _, timer = heap[0]
+            if timer.callback is None:
+                heapq.heappop(heap)
+                self._dead -= 1
+            elif deadline > now:
+                self.due = deadline
+                return None
+            else:
+                return heapq.heappop(heap)[2]
+        self.due = NEVER
+        return None

@@ -139,6 +139,8 @@ class ResponseOpener(Opener):
         self._request: Optional[Sealer] = request
 
     def _begin(self, rx: memoryview, size: int, tx: memoryview) -> Output:
+        if self.fault is not None:
+            return b""
         keyring = self.keyring
         salt_size = keyring.method.salt_size
         header_end = salt_size + FIXED + salt_size + TAG

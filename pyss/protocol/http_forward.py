@@ -30,7 +30,8 @@ _ABSOLUTE = re.compile(rb"(?i:(https?)://)([^/?#]*)([^#]*)")
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Headers without those that concern one connection only.
 
-    Framing is left to whoever sends the message on, except for Content-Length, which goes along.
+    Framing is left to whoever sends the message on, except for Content-Length, which goes along where it
+    holds: Transfer-Encoding overrides it (RFC 9112 section 6.3), and both together are what smuggles requests.
     """
     headers = list(headers)
     named = {
@@ -40,10 +41,14 @@ def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
         for word in value.split(b",")
     }
     dropped = _HOP_BY_HOP | (named - {b"content-length", b"host"})
+    if _has(headers, b"transfer-encoding"):
+        dropped |= {b"content-length"}
     return [(name, value) for name, value in headers if name.lower() not in dropped]
 
 
-def forwarded_request(target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> tuple[Address, bytes, Headers]:
+def forwarded_request(
+    target: bytes, headers: Iterable[tuple[bytes, bytes]], method: bytes = b"GET"
+) -> tuple[Address, bytes, Headers]:
     """Where a request in absolute form goes, and its target and headers there.
 
     Raises ProtocolError for other forms, BadAddress.
@@ -60,15 +65,26 @@ def forwarded_request(target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> 
         address = Address.of(*split_host_port(authority.decode(), 80))
     except UnicodeDecodeError:
         raise ProtocolError("the host name is neither ASCII nor UTF-8") from None
-    if not path.startswith(b"/"):
+    if not path and method == b"OPTIONS":
+        path = b"*"  # RFC 9112 section 3.2.4: about the server as a whole
+    elif not path.startswith(b"/"):
         path = b"/" + path
     # RFC 9112 section 3.2.2: what the client wrote as Host is ignored.
     headers = list(headers)
     sent = [(b"Host", authority)]
     sent += [(name, value) for name, value in end_to_end(headers) if name.lower() != b"host"]
-    if any(name.lower() == b"transfer-encoding" for name, _ in headers):
+    if _has(headers, b"transfer-encoding"):
         sent.append((b"Transfer-Encoding", b"chunked"))
     return address, path, sent
+
+
+def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether something follows the head of a request (RFC 9112 section 6.3)."""
+    return _has(headers, b"transfer-encoding") or _has(headers, b"content-length")
+
+
+def _has(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bool:
+    return any(name.lower() == wanted for name, _ in headers)
 
 
 def authorization(headers: Iterable[tuple[bytes, bytes]]) -> Optional[bytes]:

@@ -90,7 +90,10 @@ def accept_2017(
     checked = False
     while (parsed := Address.parse(plain)) is None:
         if opener.fault is not None:
-            raise opener.fault
+            try:
+                raise opener.fault
+            finally:
+                del opener  # holds the fault, whose traceback holds this frame: a cycle, and the session in it
         plain += opener.open((yield from io.some()))
         if opener.authenticated and not checked:
             # Only now: an unauthenticated salt would let anybody fill the memory.

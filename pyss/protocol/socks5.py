@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from ..address import Address
@@ -20,7 +21,6 @@ from ..errors import (
     ProtocolError,
     ProxyLoop,
     PyssError,
-    UnsupportedAddressType,
     UnsupportedCommand,
 )
 from .credentials import Credentials
@@ -54,7 +54,12 @@ _NOWHERE = Address.of("0.0.0.0", 0).wire
 
 def accepted(bound: tuple[Any, ...]) -> bytes:
     """The success reply with the address that the outgoing connection is bound to."""
-    return bytes((VERSION, SUCCEEDED, 0)) + Address.of(bound[0].partition("%")[0], bound[1]).wire
+    return _success(bound[0]) + int(bound[1]).to_bytes(2, "big")
+
+
+@lru_cache(maxsize=64)  # a machine has few addresses
+def _success(host: str) -> bytes:
+    return bytes((VERSION, SUCCEEDED, 0)) + Address.of(host.partition("%")[0], 0).wire[:-2]
 
 
 def refused(error: PyssError) -> bytes:
@@ -102,9 +107,6 @@ def _request(io: Dialogue[Any], guard: Guard) -> Script[Request]:
     version, command, _ = yield from io.take(3)
     if version != VERSION:
         raise ProtocolError(f"version {version} is not SOCKS5")
-    (atyp,) = yield from io.peek(1)
-    if atyp not in (1, 3, 4):
-        raise UnsupportedAddressType(f"address type {atyp} is not 1 (IPv4), 3 (name) or 4 (IPv6)")
     target = yield from io.parse(Address.parse)
     if command != CONNECT:
         raise UnsupportedCommand(f"SOCKS5 command {command} is not offered here")

@@ -6,7 +6,7 @@ Pumps hold plain integers; they are read here when a session ends, so nothing is
 from __future__ import annotations
 
 from collections import Counter
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Optional, Protocol
 
 
 class SessionRecord(NamedTuple):
@@ -38,6 +38,24 @@ class SessionRecord(NamedTuple):
 Report = Callable[[str, str], None]  # level, text
 
 
+class Direction(Protocol):
+    """A pump, as far as it concerns counting."""
+
+    count: int
+
+
+class Counted(Protocol):
+    """What is counted of a session."""
+
+    status: str
+
+    @property
+    def up(self) -> Optional[Direction]: ...
+
+    @property
+    def down(self) -> Optional[Direction]: ...
+
+
 class Statistics:
     """Totals of one service since it started."""
 
@@ -46,7 +64,9 @@ class Statistics:
         self.upstream = 0
         self.downstream = 0
 
-    def add(self, record: SessionRecord) -> None:
-        self.by_status[record.status] += 1
-        self.upstream += record.upstream
-        self.downstream += record.downstream
+    def add(self, session: Counted) -> None:
+        self.by_status[session.status] += 1
+        up, down = session.up, session.down
+        if up is not None and down is not None:
+            self.upstream += up.count
+            self.downstream += down.count

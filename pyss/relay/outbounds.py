@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..address import Address
 from ..errors import PyssError
 from ..net.channel import Channel
-from ..net.dialer import Cancellable, Dialed, Dialer
+from ..net.dialer import Dialed, Dialer, Dialing
 from ..protocol.keyring import Keyring
 from ..protocol.shadowsocks import client_transforms
 from ..protocol.transform import Plain, Transform
@@ -28,7 +28,7 @@ SUSPECT_AFTER = 1.0  # seconds without an answer before a session can say anythi
 class Route(Protocol):
     """The way of one session."""
 
-    def dial(self, target: Address, done: Dialed) -> Cancellable:
+    def dial(self, target: Address, done: Dialed) -> Dialing:
         """Connect; `done(channel, error)` comes later, once, unless cancelled."""
 
     def transforms(self, target: Address) -> tuple[Transform, Transform]:
@@ -51,7 +51,7 @@ class Direct:
     def route(self) -> Route:
         return self
 
-    def dial(self, target: Address, done: Dialed) -> Cancellable:
+    def dial(self, target: Address, done: Dialed) -> Dialing:
         return self.dialer.dial(target, done)
 
     def transforms(self, target: Address) -> tuple[Transform, Transform]:
@@ -73,7 +73,7 @@ class ShadowsocksServer:
         self._answered = float("-inf")
         self._suspected = -SUSPECT_EVERY
 
-    def dial(self, target: Address, done: Dialed) -> Cancellable:
+    def dial(self, target: Address, done: Dialed) -> Dialing:
         def dialed(channel: Channel | None, error: PyssError | None) -> None:
             self.failed = self._dialer.loop.now if error is not None else -PASS_OVER
             done(channel, error)
@@ -101,12 +101,25 @@ class ShadowsocksServer:
         waited = now - session.started
         if session.reset or (waited < SUSPECT_AFTER and not down.ended):
             return
+        if self._is_answering(session):
+            self._answered = now
+            return
         self._suspected = now
         self._report(
             "warning",
             f"server {self.address} took a request and has not answered in {waited:.0f} s; likely causes: wrong "
             f"password, wrong method (here {self.keyring.method.name}), a clock that is off by more than 30 s; "
             "or the target does not answer",
+        )
+
+    def _is_answering(self, session: Session) -> bool:
+        """Whether another session goes on that this server has answered, and that moved after this one began.
+
+        Asked only before a complaint: an answer is not reported when it comes, but when its session is reviewed.
+        """
+        return any(
+            other.route is self and other.down is not None and other.down.count and other.seen >= session.started
+            for other in session.service.sessions
         )
 
 

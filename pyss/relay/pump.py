@@ -119,17 +119,19 @@ class Pump:
 
     def end_of_input(self) -> None:
         """The source has sent FIN."""
-        self.loop.watch(self.source, self.source.events & ~READ)
+        source = self.source
         try:
             last = self.transform.finish()
         except CipherError as fault:
-            self.fail(fault)
+            self.fail(fault.with_traceback(None))  # whose frame would hold this pump, and this pump the fault
             return
         self.verdict = _END_OF_INPUT
         if last:
             self.write(last)
-        if not self.pending:
+        if not self.pending and source.on_ready is stream:  # else the sink was gone, and the session with it
             self._conclude()
+        if source.on_ready is stream:  # else that was the end of the session, and its descriptors are gone
+            self.loop.watch(source, source.events & ~READ)
 
     def fail(self, fault: PyssError) -> None:
         """Nothing more can be trusted; what was good leaves before the reset."""

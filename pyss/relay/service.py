@@ -43,7 +43,7 @@ class Limits:
     @property
     def first(self) -> float:
         """When a session's timer first looks: before the earliest deadline it could have."""
-        return min(self.greeting, self.dial)
+        return min(self.greeting, self.dial, self.idle)
 
 
 class Service:
@@ -113,10 +113,9 @@ class Service:
         """What a session has done so far is all that it did with this target."""
         if session.route is not None:
             session.route.review(session)
-        record = session.record()
-        self.statistics.add(record)
+        self.statistics.add(session)
         if not self.quiet:
-            self.report("info", record.line())
+            self.report("info", session.record().line())
 
     def ended(self, session: Session) -> None:
         self.sessions.discard(session)

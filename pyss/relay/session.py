@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Optional, Protocol
 from ..address import join_host_port
 from ..errors import DialTimeout, Disconnected, PeerReset, PyssError, SilenceLimit
 from ..net.channel import Channel, OnReady
-from ..net.dialer import Cancellable, Dialed
+from ..net.dialer import Dialed, Dialing
 from ..net.loop import READ
 from ..net.sockets import WOULD_BLOCK, Socket, SocketAddress, finish_writing, is_broken
 from ..protocol.dialogue import Dialogue
@@ -53,6 +53,7 @@ TRANSITIONS: dict[int, frozenset[int]] = {
 
 # Before streaming, reads are small: what a thousand dialing clients pipeline must stay small in sum.
 GREETING_READ = 16 * 1024
+LAST_READS = 4  # of a client that is to be closed now
 
 
 class Forward(Protocol):
@@ -66,8 +67,8 @@ class Session:
     """See the module.  `Service` makes one for each accepted connection."""
 
     __slots__ = (
-        "_detail", "_dial", "_dialed_to", "_dialogue", "_status", "_timer", "client", "down", "loop", "peer", "request",
-        "route", "seen", "service", "started", "state", "target", "up",
+        "_detail", "_dial", "_dialed_to", "_dialogue", "_timer", "client", "down", "loop", "peer", "request",
+        "route", "seen", "service", "started", "state", "status", "target", "up",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: Socket, peer: SocketAddress) -> None:
@@ -81,9 +82,9 @@ class Session:
         self.up: Optional[Pump] = None
         self.down: Optional[Pump] = None
         self.route: Optional[Route] = None
-        self._dial: Optional[Cancellable] = None
+        self._dial: Optional[Dialing] = None
         self._dialed_to: Optional[Dialed] = None
-        self._status = "ok"
+        self.status = "ok"
         self._detail = ""
         self.client = Channel(sock, greet, self)
         self._dialogue: Optional[Dialogue[Any]] = Dialogue(service.inbound.script(self.client))
@@ -131,7 +132,7 @@ class Session:
         self.seen = self.loop.now
         self.client.on_ready = drain
         self.loop.watch(self.client, READ)
-        self.rearm()
+        self._hasten()
 
     def _tell(self, words: bytes) -> bool:
         """Say a few words of a handshake; they always fit an empty socket buffer."""
@@ -164,7 +165,12 @@ class Session:
         done, self._dialed_to = self._dialed_to, None
         self._dial = None
         assert done is not None
-        done(channel, error)
+        try:
+            done(channel, error)
+        except Exception as fault:  # it was called in the dial's name, and is this session's fault
+            if channel is not None and channel is not self.target:
+                self.loop.retire(channel)
+            self.abort(fault)
 
     def _dialed(self, channel: Optional[Channel], error: Optional[PyssError]) -> None:
         request = self.request
@@ -204,7 +210,7 @@ class Session:
             self.up = self.down = None
             self.started = self.loop.now
         self._open_way(request, done)
-        self.rearm()
+        self._hasten()
 
     def drop_target(self) -> None:
         """End the connection to the target, if there is one."""
@@ -258,7 +264,7 @@ class Session:
             return
         pump.pass_on_end()
         self._enter(HALF_CLOSED)
-        self.rearm()
+        self._hasten()
 
     # --- ends ------------------------------------------------------------------------------------
     def abort(self, error: BaseException) -> None:
@@ -305,13 +311,13 @@ class Session:
     @property
     def reset(self) -> bool:
         """Whether one of the two sides broke the connection off."""
-        return self._status == PeerReset.status
+        return self.status == PeerReset.status
 
     def record(self) -> SessionRecord:
         return SessionRecord(
             client=self.client_name,
             target="-" if self.request is None else str(self.request.target),
-            status=self._status,
+            status=self.status,
             upstream=0 if self.up is None else self.up.count,
             downstream=0 if self.down is None else self.down.count,
             seconds=self.loop.now - self.started,
@@ -319,8 +325,8 @@ class Session:
         )
 
     def _note(self, error: PyssError) -> None:
-        if self._status == "ok":  # the first error is the reason, what follows are its consequences
-            self._status = error.status
+        if self.status == "ok":  # the first error is the reason, what follows are its consequences
+            self.status = error.status
             self._detail = str(error)
 
     def _enter(self, state: int) -> None:
@@ -351,17 +357,22 @@ class Session:
             return self.service.inbound.drain_deadline(self)
         return self.started + limits.greeting
 
-    def rearm(self) -> None:
-        self._timer.cancel()
-        if self.state != CLOSED:
-            delay = max(0.0, self._deadline() - self.loop.now)
-            self._timer = self.loop.call_later(delay, self._on_time, self)
+    def _hasten(self) -> None:
+        """A new state may have an earlier deadline than the timer waits for; a later one it finds by itself."""
+        if self.state != CLOSED and self._deadline() < self._timer.deadline:
+            self._timer.cancel()
+            self._rearm()
+
+    def _rearm(self) -> None:
+        delay = max(0.0, self._deadline() - self.loop.now)
+        self._timer = self.loop.call_later(delay, self._on_time, self)
 
     def _on_time(self) -> None:
         if self._deadline() > self.loop.now:
             if self.route is not None and self._dial is None:
                 self.route.review(self)
-            self.rearm()
+            if self.state != CLOSED:
+                self._rearm()
         elif self.state == DRAINING:
             self._discard_and_close()
         elif self.state == GREETING:
@@ -377,15 +388,21 @@ class Session:
 
     def _dialed_too_long(self) -> None:
         assert self._dial is not None and self.request is not None
-        self._dial.cancel()
         limit = self.service.limits.dial
-        self._dial_ended(None, DialTimeout(f"{self.request.target}: no connection within {limit:g} s"))
+        # Not `cancel`: the route must hear of it too, to pass this server over.
+        self._dial.fail(DialTimeout(f"{self.request.target}: no connection within {limit:g} s"))
 
     def _discard_and_close(self) -> None:
-        """Input that nobody read would turn the FIN into RST."""
+        """FIN, then a last look at the input: what is unread at close() makes the kernel send RST.
+
+        Of a peer that never stops some always is, but behind the FIN the RST comes too late to be seen.  So
+        a few reads are enough, and such a peer cannot hold up the loop.
+        """
+        finish_writing(self.client.sock)
         try:
-            while self.client.sock.recv_into(self.loop.rx):
-                pass
+            for _ in range(LAST_READS):
+                if not self.client.sock.recv_into(self.loop.rx):
+                    break
         except OSError:
             pass
         self.close()
