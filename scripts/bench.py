@@ -200,6 +200,14 @@ def connections(proxy: int, target: int, count: int, threads: int) -> None:
         worker.join()
 
 
+def words_of(name: str, side: int, values: dict[str, str]) -> list[str]:
+    """The command line of a client (0) or server (1)."""
+    words = PROGRAMS[name][side].split()
+    for word, value in values.items():
+        words = [value if part == word else part.replace(f":{word}", f":{value}") for part in words]
+    return words
+
+
 class Running:
     """A started client and server."""
 
@@ -210,23 +218,28 @@ class Running:
         ports["PASSWORD"] = key if method.startswith("2022-") else "benchmark"
         self.port = int(ports["LOCAL"])
         self.processes: list[subprocess.Popen[bytes]] = []
-        self._logs = []
         try:
-            for name, side, port in ((server or client, 1, ports["SERVER"]), (client, 0, ports["LOCAL"])):
-                words = PROGRAMS[name][side].split()
-                for word, value in ports.items():
-                    words = [value if part == word else part.replace(f":{word}", f":{value}") for part in words]
-                log = tempfile.TemporaryFile() if folder is None else (folder / f"{side}.log").open("wb")
-                self._logs.append(log)
-                path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-                environment = dict(os.environ, PYTHONPATH=path)
-                self.processes.append(
-                    subprocess.Popen([*prefix, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
-                )
-                wait_listening(int(port))
+            self._start(prefix, words_of(server or client, 1, ports), int(ports["SERVER"]), folder)
+            self._start(prefix, words_of(client, 0, ports), self.port, folder)
         except BaseException:
             self.close()
             raise
+
+    def _start(self, prefix: tuple[str, ...], words: list[str], port: int, folder: Optional[Path]) -> None:
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        # The same order of sets and dictionaries in each run, or instructions could not be compared.
+        environment = dict(os.environ, PYTHONPATH=path, PYTHONHASHSEED="0")
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # and no compiling at each start
+        if folder is not None and words[0] != sys.executable:
+            # Debian's ss-local has rights of its own, and valgrind may not run such a file; a copy has none.
+            words[0] = shutil.copy(shutil.which(words[0]) or words[0], str(folder))
+        with open(os.devnull if folder is None else folder / f"{len(self.processes)}.log", "wb") as log:
+            self.processes.append(
+                subprocess.Popen(
+                    [*prefix, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+                )
+            )
+        wait_listening(port)
 
     @property
     def client(self) -> int:
@@ -249,8 +262,6 @@ class Running:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for log in self._logs:
-            log.close()
 
 
 def measure(pair: str, method: str, target: int, scale: float) -> Figures:
@@ -304,22 +315,23 @@ def idle(running: Running, target: int, count: int) -> Figures:
 def instructions(pair: str, method: str, target: int) -> Figures:
     """Thousands of user-space instructions of each side, per connection and per ping."""
     few, many = {"connections": 50, "pings": 50}, {"connections": 550, "pings": 2050}
+    Running(pair, method).close()  # so that all modules are compiled before anything is counted
     counted = {}
     for what in few:
         sides = []
-        for number in (few[what], many[what]):
+        for load in (few[what], many[what]):
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
                 prefix = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/%p.out")
                 running = Running(pair, method, prefix, folder)
                 try:
                     if what == "pings":
-                        ping(running.port, target, number)
+                        ping(running.port, target, load)
                     else:
-                        connections(running.port, target, number, 1)
+                        connections(running.port, target, load, 1)
                 finally:
                     running.close()
-                sides.append([collected(folder / f"{side}.log") for side in (0, 1)])
+                sides.append([collected(folder / f"{number}.log") for number in (1, 0)])
         spread = many[what] - few[what]
         for title, side in (("client", 0), ("server", 1)):
             counted[f"{title} {what}"] = (sides[1][side] - sides[0][side]) / spread / 1000

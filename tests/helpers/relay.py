@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable, Optional, TypeVar
 
+import pytest
+
 from pyss.address import Address
 from pyss.net.clock import monotonic, wall
 from pyss.net.dialer import Dialer, Names
@@ -150,6 +152,14 @@ class RunningRelay:
         """Wait until every session has ended."""
         services = [service for service in (self.local, self.server) if service is not None]
         self.thread.until(lambda: not any(service.sessions for service in services))
+
+
+def plain_http() -> PlainHttpForward:
+    """For `forward`: what forwards plain HTTP.  Skips the test where h11 is missing."""
+    pytest.importorskip("h11", reason="plain HTTP is forwarded only where the package h11 is installed")
+    from pyss.relay.http_forward import forward
+
+    return forward
 
 
 @contextmanager
