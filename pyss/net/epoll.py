@@ -84,7 +84,11 @@ if sys.platform == "linux":
         def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
             key = cast(_Key, self.get_key(fileobj))
             if events != key.events:
-                self._epoll.modify(key.fd, _BITS[events])
+                try:
+                    self._epoll.modify(key.fd, _BITS[events])
+                except OSError:  # closed meanwhile: its number may be another's by now
+                    self._keys[key.fd] = None
+                    raise
                 key.events = events
             key.data = data
             return cast(selectors.SelectorKey, key)
@@ -118,7 +122,7 @@ if sys.platform == "linux":
 
         def close(self) -> None:
             self._epoll.close()
-            self._keys.clear()
+            self._keys[:] = [None]
 
         def get_key(self, fileobj: Any) -> selectors.SelectorKey:
             fd = fileobj if fileobj.__class__ is int else _descriptor(fileobj)

@@ -65,13 +65,13 @@ class Loop:
         before = channel.events
         if events == before:
             return
-        channel.events = events
         if not before:
             self._selector.register(channel.fd, events, channel)
         elif not events:
             self._selector.unregister(channel.fd)
         else:
             self._selector.modify(channel.fd, events, channel)
+        channel.events = events
 
     def retire(self, channel: Channel, *, reset: bool = False) -> None:
         """Disarm now, close after the batch; with `reset` the peer sees RST instead of FIN."""
@@ -87,7 +87,7 @@ class Loop:
 
     # --- calls -----------------------------------------------------------------------------------
     def call_later(self, delay: float, callback: Callable[[], None], owner: Optional[Failable] = None) -> Timer:
-        return self.timers.arm(self.now + delay, callback, owner or self)
+        return self.timers.arm(self.now + max(delay, 0), callback, owner or self)
 
     def call_soon(self, callback: Callable[[], None], owner: Optional[Failable] = None) -> None:
         """After this batch, before the next wait."""
@@ -161,7 +161,8 @@ class Loop:
         self._far_end.close()
 
     def _run_timers(self) -> None:
-        while (timer := self.timers.pop_due(self.now)) is not None:
+        newest = self.timers.number  # what they arm for at once waits for the next tick
+        while (timer := self.timers.pop_due(self.now, newest)) is not None:
             callback, owner = timer.callback, timer.owner
             timer.callback = timer.owner = None
             self._guard(callback, owner or self)

@@ -36,15 +36,16 @@ class Timer:
 class Timers:
     """A heap of (deadline, number, timer); the number keeps the order of equal deadlines.
 
-    due  when to look next: never later than the first deadline, and earlier only where that was cancelled
+    due     when to look next: never later than the first deadline, and earlier only where that was cancelled
+    number  how many were armed so far
     """
 
-    __slots__ = ("_dead", "_heap", "_number", "due")
+    __slots__ = ("_dead", "_heap", "due", "number")
 
     def __init__(self) -> None:
         self.due = NEVER
         self._heap: list[tuple[float, int, Timer]] = []
-        self._number = 0
+        self.number = 0
         self._dead = 0
 
     def __len__(self) -> int:
@@ -52,8 +53,8 @@ class Timers:
 
     def arm(self, deadline: float, callback: Callable[[], None], owner: Failable) -> Timer:
         timer = Timer(self, deadline, callback, owner)
-        self._number += 1
-        heapq.heappush(self._heap, (deadline, self._number, timer))
+        self.number += 1
+        heapq.heappush(self._heap, (deadline, self.number, timer))
         if deadline < self.due:
             self.due = deadline
         return timer
@@ -66,15 +67,15 @@ class Timers:
             heapq.heapify(self._heap)
             self._dead = 0
 
-    def pop_due(self, now: float) -> Optional[Timer]:
-        """Take one timer that is due, or None; `due` is exact again then."""
+    def pop_due(self, now: float, newest: float = NEVER) -> Optional[Timer]:
+        """Take one timer that is due, and is the `newest`th or older; or None: `due` is exact again then."""
         heap = self._heap
         while heap:
-            deadline, _, timer = heap[0]
+            deadline, number, timer = heap[0]
             if timer.callback is None:
                 heapq.heappop(heap)
                 self._dead -= 1
-            elif deadline > now:
+            elif deadline > now or number > newest:
                 self.due = deadline
                 return None
             else:

@@ -249,6 +249,7 @@ class HttpForward:
             headers = end_to_end(event.headers.raw_items())
             if self.client.their_state is h11.SEND_BODY:
                 headers.append((b"Connection", b"close"))  # what it may still send is no request
+                self.deaf |= self.client.they_are_waiting_for_100_continue  # it will send nothing
             self._say(h11.Response(status_code=event.status_code, headers=headers, reason=event.reason))
         elif isinstance(event, h11.InformationalResponse) and (self.client.their_http_version or b"") >= b"1.1":
             # an HTTP/1.0 client knows no 1xx

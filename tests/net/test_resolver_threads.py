@@ -242,6 +242,6 @@ def test_on_the_loop_itself(host: str) -> None:
     loop.run()
     assert "127.0.0.1" in asker.ips
     assert thread == [threading.current_thread()]
-    assert loop.timers.next_deadline() is None
+    assert loop.timers.pop_due(loop.now) is None and not len(loop.timers)
     resolver.close()
     loop.close()
