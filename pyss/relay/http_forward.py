@@ -298,8 +298,9 @@ class HttpForward:
 
     @property
     def _uploading(self) -> bool:
-        """The client has more to say, and the target still listens."""
-        return self.client.their_state is h11.SEND_BODY and self.server is not None and not self.deaf
+        """Something of the request is still to be passed on, and the target listens."""
+        unfinished = self.client.their_state is h11.SEND_BODY or _pending(self.session.up)
+        return unfinished and self.server is not None and not self.deaf
 
     def _begin(self, request: h11.Request) -> None:
         headers = list(request.headers.raw_items())

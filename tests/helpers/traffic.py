@@ -124,7 +124,8 @@ class Target:
 
     def __init__(self, serve: Callable[[socket.socket], object], host: str = "127.0.0.1") -> None:
         self._serve = serve
-        self._listener = socket.create_server((host, 0), backlog=512)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family, backlog=512)
         self.port: int = self._listener.getsockname()[1]
         self.results: list[object] = []
         self.errors: list[BaseException] = []

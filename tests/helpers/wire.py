@@ -16,8 +16,12 @@ from typing import Callable, NamedTuple, Optional
 
 import pytest
 
-from helpers.relay import HOST, RunningRelay
+from helpers.relay import HOST, SELECTORS, RunningRelay
 from helpers.traffic import LIMIT
+
+# Without the standard library's own epoll: pyss uses it nowhere, and the loop's tests cover it.
+_CHOSEN = [name for name in SELECTORS if name != "stdlib-default"]
+every_selector = pytest.mark.parametrize("selector", [SELECTORS[name] for name in _CHOSEN], ids=_CHOSEN)
 
 
 class Head(NamedTuple):
