@@ -10,6 +10,7 @@ import sys
 from typing import Optional
 
 from ..errors import ConfigError
+from ..net.clock import wall
 
 LINE = "%(asctime)s %(levelname)-8s %(message)s"
 DATE = "%Y-%m-%d %H:%M:%S"
@@ -67,9 +68,27 @@ def _level(verbosity: int) -> int:
     return {0: logging.INFO, -1: logging.WARNING}.get(verbosity, logging.ERROR)
 
 
+class _Line(logging.LogRecord):
+    """A record with what the line shows, and nothing else: the rest takes longer to find than to write."""
+
+    def __init__(self, level: int, text: str) -> None:
+        self.name = _logger.name
+        self.levelno = level
+        self.levelname = logging.getLevelName(level)
+        self.created = wall()
+        self.msg = text
+        self.args = None
+        self.exc_info = self.exc_text = self.stack_info = None
+
+    def getMessage(self) -> str:
+        return str(self.msg)
+
+
 def report(level: str, text: str) -> None:
     """One line."""
-    _logger.log(LEVELS[level], "%s", printable(text))
+    number = LEVELS[level]
+    if _logger.isEnabledFor(number):
+        _logger.handle(_Line(number, printable(text)))
 
 
 def printable(text: str) -> str:

@@ -106,8 +106,7 @@ class Service:
     # --- called by sessions ----------------------------------------------------------------------
     def dialing(self, session: Session) -> None:
         if self.verbose:
-            assert session.request is not None
-            self.report("debug", f"connecting {session.request.target} from {session.client_name}")
+            self.report("debug", f"connecting {session.named} from {session.client_name}")
 
     def account(self, session: Session) -> None:
         """What a session has done so far is all that it did with this target."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Optional, Protocol
 
-from ..address import join_host_port
+from ..address import Address, join_host_port
 from ..errors import DialTimeout, Disconnected, PeerReset, PyssError, SilenceLimit
 from ..net.channel import Channel, OnReady
 from ..net.dialer import Dialed, Dialing
@@ -67,8 +67,8 @@ class Session:
     """See the module.  `Service` makes one for each accepted connection."""
 
     __slots__ = (
-        "_detail", "_dial", "_dialed_to", "_dialogue", "_timer", "client", "down", "loop", "peer", "request",
-        "route", "seen", "service", "started", "state", "status", "target", "up",
+        "_detail", "_dial", "_dialed_to", "_dialogue", "_timer", "client", "down", "loop", "named", "peer",
+        "request", "route", "seen", "service", "started", "state", "status", "target", "up",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: Socket, peer: SocketAddress) -> None:
@@ -77,7 +77,8 @@ class Session:
         self.peer = peer
         self.state = GREETING
         self.started = self.seen = loop.now
-        self.request: Optional[Request] = None
+        self.named: Optional[Address] = None  # the target, once the client has named one
+        self.request: Optional[Request] = None  # until it streams
         self.target: Optional[Channel] = None
         self.up: Optional[Pump] = None
         self.down: Optional[Pump] = None
@@ -155,6 +156,7 @@ class Session:
 
     def _open_way(self, request: Request, done: Dialed) -> None:
         self.request = request
+        self.named = request.target
         self.seen = self.loop.now
         self.service.dialing(self)
         self.route = self.service.outbound.route()
@@ -205,7 +207,7 @@ class Session:
 
     def dial_next(self, request: Request, done: Dialed) -> None:
         """Open the way to another target; `done` is called later, once, unless this session ends before."""
-        if self.request is not None:
+        if self.named is not None:
             self.service.account(self)
             self.up = self.down = None
             self.started = self.loop.now
@@ -232,12 +234,12 @@ class Session:
         loop = self.loop
         client = self.client
         assert self.route is not None
+        self.request = None
         seal, unseal = self.route.transforms(request.target)
         upstream = request.upstream or seal
         self.up = up = Pump(self, loop, client, channel, upstream)
         self.down = down = Pump(self, loop, channel, client, request.downstream or unseal)
         payload = request.payload
-        request.payload = b""
         client.on_ready = channel.on_ready = stream
         down.start()
         if payload:
@@ -316,7 +318,7 @@ class Session:
     def record(self) -> SessionRecord:
         return SessionRecord(
             client=self.client_name,
-            target="-" if self.request is None else str(self.request.target),
+            target="-" if self.named is None else str(self.named),
             status=self.status,
             upstream=0 if self.up is None else self.up.count,
             downstream=0 if self.down is None else self.down.count,
@@ -387,10 +389,10 @@ class Session:
             self.abort(SilenceLimit("nothing moved for too long"))
 
     def _dialed_too_long(self) -> None:
-        assert self._dial is not None and self.request is not None
+        assert self._dial is not None
         limit = self.service.limits.dial
         # Not `cancel`: the route must hear of it too, to pass this server over.
-        self._dial.fail(DialTimeout(f"{self.request.target}: no connection within {limit:g} s"))
+        self._dial.fail(DialTimeout(f"{self.named}: no connection within {limit:g} s"))
 
     def _discard_and_close(self) -> None:
         """FIN, then a last look at the input: what is unread at close() makes the kernel send RST.

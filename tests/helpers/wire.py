@@ -11,17 +11,18 @@ import struct
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Callable, NamedTuple, Optional
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Callable, NamedTuple, Optional
 
 import pytest
 
-from helpers.relay import HOST, SELECTORS, RunningRelay
+from helpers.relay import HOST, SELECTORS, RunningRelay, SelectorFactory, plain_http, relay
 from helpers.traffic import LIMIT
 
 # Without the standard library's own epoll: pyss uses it nowhere, and the loop's tests cover it.
 _CHOSEN = [name for name in SELECTORS if name != "stdlib-default"]
 every_selector = pytest.mark.parametrize("selector", [SELECTORS[name] for name in _CHOSEN], ids=_CHOSEN)
+every_way = pytest.mark.parametrize("direct", [True, False], ids=["direct", "shadowsocks"])
 
 
 class Head(NamedTuple):
@@ -122,6 +123,20 @@ def talk(running: RunningRelay) -> Iterator[Wire]:
         yield Wire(sock)
 
 
+def through(selector: SelectorFactory, direct: bool, **options: Any) -> AbstractContextManager[RunningRelay]:
+    """A relay that forwards plain HTTP."""
+    return relay(selector, forward=plain_http(), direct=direct, **options)
+
+
+def refused(wire: Wire, status: int, words: str) -> None:
+    """One complete answer, then FIN."""
+    head, body = wire.message()
+    assert head.status == status, (head, body)
+    assert words in body.decode()
+    assert head.get(b"connection") == b"close"
+    assert wire.rest() == b""
+
+
 # --- origins -------------------------------------------------------------------------------------
 class Origin:
     """Serves connections of a `target` by a script.
@@ -173,6 +188,19 @@ def request(port: int, path: bytes = b"/", *headers: bytes, method: bytes = b"GE
     authority = b"127.0.0.1:%d" % port
     lines = [method + b" http://" + authority + path + b" HTTP/1.1", b"Host: " + authority, *headers]
     return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def sends(data: bytes) -> Callable[[socket.socket], None]:
+    """A target that says this to the first head, and FIN."""
+
+    def serve(sock: socket.socket) -> None:
+        wire = Wire(sock)
+        wire.head()
+        wire.send(data)
+        wire.end()
+        wire.rest()  # until the proxy hangs up
+
+    return serve
 
 
 # --- places where nobody answers -----------------------------------------------------------------

@@ -16,6 +16,7 @@ from helpers.wire import (
     GRANTED,
     ask_socks4,
     every_selector,
+    every_way,
     hanging_port,
     refusing_port,
     socks4a_request,
@@ -23,8 +24,6 @@ from helpers.wire import (
     socks5_request,
     talk,
 )
-
-every_way = pytest.mark.parametrize("direct", [True, False], ids=["direct", "shadowsocks"])
 
 REFUSED = {"socks5": 5, "socks4a": 0x5B, "connect": 502}
 NOT_FOUND = {"socks5": 4, "socks4a": 0x5B, "connect": 502}

@@ -319,6 +319,7 @@ def test_a_refusal_in_place_of_100_continue(selector: SelectorFactory) -> None:
         wire.rest()
 
     with target(serve) as server, relay(selector, forward=plain_http()) as running, talk(running) as wire:
+        wire.sock.settimeout(10)  # less than the target waits
         wire.send(request(server.port, b"/", b"Expect: 100-continue", b"Content-Length: 4", method=b"PUT"))
         head, body = wire.message()
         assert (head.status, body) == (417, b"no")
