@@ -30,7 +30,7 @@ class Limits:
     idle         of silence while both directions are open
     half_closed  of silence after one direction has ended
     linger       for a refused client to read its answer
-    join         that salt and address wait for the first payload
+    join         that salt and address wait for the first payload, at least
     """
 
     greeting: float = 60.0
@@ -44,6 +44,35 @@ class Limits:
     def first(self) -> float:
         """When a session's timer first looks: before the earliest deadline it could have."""
         return min(self.greeting, self.dial, self.idle)
+
+
+class Joining:
+    """Sessions that wait `delay` seconds, and up to twice as long, for a payload to join their first bytes.
+
+    One timer serves all of them: most have their payload long before, and a timer for each would cost as
+    much as sealing it.
+    """
+
+    __slots__ = ("_delay", "_loop", "_newer", "_older")
+
+    def __init__(self, loop: Loop, delay: float) -> None:
+        self._loop = loop
+        self._delay = delay
+        self._newer: list[Session] = []
+        self._older: list[Session] = []
+
+    def add(self, session: Session) -> None:
+        if not self._newer and not self._older:
+            self._loop.call_later(self._delay, self._turn)
+        self._newer.append(session)
+
+    def _turn(self) -> None:
+        overdue, self._older, self._newer = self._older, self._newer, []
+        if self._older:
+            self._loop.call_later(self._delay, self._turn)
+        for session in overdue:
+            if session.is_mute:
+                self._loop.call_soon(session.send_lead, session)  # a fault is that session's alone
 
 
 class Service:
@@ -77,6 +106,7 @@ class Service:
         self.capacity = max(1, (sockets - RESERVED_DESCRIPTORS) // 2)
         self.sessions: set[Session] = set()
         self.statistics = Statistics()
+        self.joining = Joining(loop, limits.join)
         self.listeners: list[Listener] = []
 
     def listen(self, host: str, port: int) -> Listener:

@@ -248,14 +248,20 @@ class Session:
                 return
         elif request.upstream is None:
             # Salt and address wait a moment for the first payload, to leave in one packet with it.
-            loop.call_later(self.service.limits.join, self._send_lead, self)
+            self.service.joining.add(self)
         up.start()
 
-    def _send_lead(self) -> None:
-        """A client that waits for the target to speak first: the address goes alone."""
+    @property
+    def is_mute(self) -> bool:
+        """Whether the target has not been named to the server yet, for want of a payload to go with it."""
         up = self.up
-        if up is not None and not up.count and up.verdict is None:
-            up.feed(b"", up.transform)
+        return up is not None and not up.count and up.verdict is None
+
+    def send_lead(self) -> None:
+        """A client that waits for the target to speak first: the address goes alone."""
+        if self.is_mute:
+            assert self.up is not None
+            self.up.feed(b"", self.up.transform)
 
     def direction_ended(self, pump: Pump) -> None:
         """FIN has come from the pump's source and all bytes before it have left."""

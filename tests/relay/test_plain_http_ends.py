@@ -144,7 +144,8 @@ def test_a_server_whose_answer_is_forged(selector: SelectorFactory, method: str)
 
 def test_socks_is_not_disturbed_by_plain_http_on_the_same_port() -> None:
     origin = Origin(lambda wire, head, body: wire.send(response(head.line)))
-    with target(origin) as server, through(SELECTORS["default"], False) as running, talk(running) as one, talk(running) as two:
+    relaying = through(SELECTORS["default"], False)
+    with target(origin) as server, relaying as running, talk(running) as one, talk(running) as two:
         one.send(request(server.port))
         two.send(b"\x05\x01\x00", socks5_request(HOST, server.port), b"GET /socks HTTP/1.1\r\n\r\n")
         assert one.message() == (Head(b"HTTP/1.1 200 OK", [(b"content-length", b"14")]), b"GET / HTTP/1.1")
