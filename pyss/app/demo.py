@@ -124,7 +124,7 @@ class Visit(threading.Thread):
 
     def _say(self, text: str) -> None:
         try:
-            print(text, file=self._stdout, flush=True)
+            _print(self._stdout, text)
         except OSError:  # nobody reads it any more: no reason not to end in good order
             pass
 
@@ -163,4 +163,10 @@ def _introduce(stdout: TextIO, proxy: int, server: Server, page: int) -> None:
         f"try      curl --noproxy '' --socks5-hostname {address} http://{HOST}:{page}/",
         "",
     )
-    print("\n".join(lines), file=stdout, flush=True)
+    _print(stdout, "\n".join(lines))
+
+
+def _print(stdout: TextIO, text: str) -> None:
+    """In one piece, so that no line of the log gets between a line and its end."""
+    stdout.write(text + "\n")
+    stdout.flush()

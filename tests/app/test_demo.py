@@ -106,7 +106,7 @@ def staying(tmp_path: Path) -> Iterator[Program]:
     """A demo that goes on."""
     program = Program([*PYSS, "demo"], tmp_path / "demo.log")
     try:
-        program.wait_for_line(r"^Ctrl-C ends it\.$")
+        program.wait_for_line(r"Ctrl-C ends it\.")
         yield program
     finally:
         program.stop()
