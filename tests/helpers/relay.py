@@ -44,12 +44,13 @@ LIMITS = Limits()
 
 SelectorFactory = Callable[[], selectors.BaseSelector]
 
-# Every kind of selector that this platform has, under the name that the test ids show.
+# The selectors that sessions are tested on, under the name that the test ids show.
 SELECTORS: dict[str, SelectorFactory] = {"select": selectors.SelectSelector}
 if hasattr(selectors, "PollSelector"):
     SELECTORS["poll"] = selectors.PollSelector
 SELECTORS["default"] = default_selector
-SELECTORS["stdlib-default"] = selectors.DefaultSelector
+# And the one that the standard library would choose, which pyss falls back on: for the tests of the loop.
+ALL_SELECTORS: dict[str, SelectorFactory] = {**SELECTORS, "stdlib-default": selectors.DefaultSelector}
 
 Value = TypeVar("Value")
 

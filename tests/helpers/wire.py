@@ -19,9 +19,7 @@ import pytest
 from helpers.relay import HOST, SELECTORS, RunningRelay, SelectorFactory, plain_http, relay
 from helpers.traffic import LIMIT
 
-# Without the standard library's own epoll: pyss uses it nowhere, and the loop's tests cover it.
-_CHOSEN = [name for name in SELECTORS if name != "stdlib-default"]
-every_selector = pytest.mark.parametrize("selector", [SELECTORS[name] for name in _CHOSEN], ids=_CHOSEN)
+every_selector = pytest.mark.parametrize("selector", SELECTORS.values(), ids=SELECTORS)
 every_way = pytest.mark.parametrize("direct", [True, False], ids=["direct", "shadowsocks"])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from helpers.looping import Sleeps, Wires
-from helpers.relay import SELECTORS
+from helpers.relay import ALL_SELECTORS
 
 from pyss.net.loop import Loop
 
@@ -23,9 +23,9 @@ def sleeps() -> Sleeps:
     return Sleeps()
 
 
-@pytest.fixture(params=list(SELECTORS))
+@pytest.fixture(params=list(ALL_SELECTORS))
 def loop(request: pytest.FixtureRequest, faults: list[BaseException], sleeps: Sleeps) -> Iterator[Loop]:
-    loop = Loop(sleeps.of(SELECTORS[request.param]()))
+    loop = Loop(sleeps.of(ALL_SELECTORS[request.param]()))
     loop.on_fault = faults.append
     yield loop
     loop.close()

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from helpers.looping import HOST, PATIENT, Wires
 from helpers.processes import ROOT, clean_environment
-from helpers.relay import SELECTORS
+from helpers.relay import ALL_SELECTORS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit there")
 
 BEGINNING = """
 import json, resource, sys, time
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-from helpers.relay import SELECTORS
+from helpers.relay import ALL_SELECTORS
 from pyss.address import Address
 from pyss.net import listener
 from pyss.net.dialer import Dialer
@@ -28,7 +28,7 @@ from pyss.net.listener import Listener
 from pyss.net.loop import Loop
 from pyss.net.sockets import listening_socket
 
-selector = SELECTORS[sys.argv[1]]()
+selector = ALL_SELECTORS[sys.argv[1]]()
 select, ticks = selector.select, [0]
 
 def counting(timeout=None):
@@ -134,7 +134,7 @@ class Child:
         return self._process.wait(PATIENT)
 
 
-@pytest.mark.parametrize("selector", list(SELECTORS))
+@pytest.mark.parametrize("selector", list(ALL_SELECTORS))
 def test_accepting_pauses_without_spinning_and_goes_on(wires: Wires, selector: str) -> None:
     clients = 80
     with Child(ACCEPTING, selector, str(clients)) as child:

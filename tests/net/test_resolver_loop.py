@@ -9,7 +9,7 @@ import threading
 import pytest
 from helpers.looping import PATIENT, Sleeps, turn
 from helpers.processes import ROOT, clean_environment
-from helpers.relay import SELECTORS
+from helpers.relay import ALL_SELECTORS
 from helpers.resolving import Asker, Names
 
 from pyss.errors import DialTimeout
@@ -74,7 +74,7 @@ class NeverDue:
 
 CHILD = """
 import socket, sys, threading
-from helpers.relay import SELECTORS
+from helpers.relay import ALL_SELECTORS
 from pyss.net.clock import monotonic
 from pyss.net.loop import Loop
 from pyss.net.resolver import Resolver
@@ -84,7 +84,7 @@ def lookup(host, *arguments):
         threading.Event().wait(120)
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))]
 
-loop = Loop(SELECTORS[sys.argv[1]]())
+loop = Loop(ALL_SELECTORS[sys.argv[1]]())
 resolver = Resolver(loop.call_threadsafe, loop.call_soon, loop.call_later, monotonic, lookup=lookup)
 
 def done(endpoints, error):
@@ -99,7 +99,7 @@ loop.close()
 """
 
 
-@pytest.mark.parametrize("selector", list(SELECTORS))
+@pytest.mark.parametrize("selector", list(ALL_SELECTORS))
 def test_a_hung_name_does_not_hold_up_the_exit(selector: str) -> None:
     environment = clean_environment()
     environment["PYTHONPATH"] += (";" if sys.platform == "win32" else ":") + str(ROOT / "tests")

@@ -42,12 +42,6 @@ def lookup(host: str, port: Optional[int], family: int = 0, kind: int = 0) -> li
         return [(socket.AF_INET, kind, 6, "", (socket.inet_ntoa(socket.inet_aton(host)), 0))]
 
 
-@pytest.fixture(params=SELECTORS.values(), ids=SELECTORS)
-def selector(request: pytest.FixtureRequest) -> SelectorFactory:
-    found: SelectorFactory = request.param
-    return found
-
-
 @pytest.fixture
 def echoing() -> Iterator[Target]:
     with target(echo) as server:

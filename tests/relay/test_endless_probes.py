@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from helpers.forging import METHOD_2022, connect, port_of
-from helpers.relay import SELECTORS, SelectorFactory, relay
+from helpers.relay import SelectorFactory, relay
 
 from pyss.relay.service import Limits
 
@@ -33,12 +33,6 @@ class NeverEmpty:
             self._peer.sendall(b"more")
             select.select([self._sock], [], [], 10)
         return size
-
-
-@pytest.fixture(params=SELECTORS.values(), ids=SELECTORS)
-def selector(request: pytest.FixtureRequest) -> SelectorFactory:
-    found: SelectorFactory = request.param
-    return found
 
 
 @pytest.mark.parametrize("probe", [b"x", bytes(100)], ids=["unfinished", "refused"])

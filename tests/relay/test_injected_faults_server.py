@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 import pytest
 from helpers.forging import METHODS, Request, connect, exchange, port_of, read_answer
-from helpers.relay import HOST, SELECTORS, RunningRelay, SelectorFactory, relay
+from helpers.relay import HOST, RunningRelay, SelectorFactory, relay
 from helpers.traffic import LIMIT, Target, echo, target
 
 from pyss.address import Address
@@ -27,12 +27,6 @@ class Injected(Exception):
 
 def broken(*arguments: object, **more: object) -> Any:
     raise Injected("on purpose")
-
-
-@pytest.fixture(params=SELECTORS.values(), ids=SELECTORS)
-def selector(request: pytest.FixtureRequest) -> SelectorFactory:
-    found: SelectorFactory = request.param
-    return found
 
 
 @pytest.fixture

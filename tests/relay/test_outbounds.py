@@ -22,12 +22,6 @@ from pyss.relay.outbounds import PASS_OVER, Direct, Shadowsocks, ShadowsocksServ
 from pyss.relay.service import Limits
 
 
-@pytest.fixture(params=SELECTORS.values(), ids=SELECTORS)
-def selector(request: pytest.FixtureRequest) -> SelectorFactory:
-    found: SelectorFactory = request.param
-    return found
-
-
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Turns the loops' clock on by so many seconds."""

@@ -21,7 +21,7 @@ from helpers.forging import (
     read_answer,
     said,
 )
-from helpers.relay import SELECTORS, SelectorFactory, relay
+from helpers.relay import SelectorFactory, relay
 from helpers.traffic import echo, target
 
 from pyss.address import Address
@@ -29,12 +29,6 @@ from pyss.relay.service import Limits
 
 PATIENT = Limits(greeting=120.0)  # far away: what ends before, ended for another reason
 MEGABYTES = 4
-
-
-@pytest.fixture(params=SELECTORS.values(), ids=SELECTORS)
-def selector(request: pytest.FixtureRequest) -> SelectorFactory:
-    found: SelectorFactory = request.param
-    return found
 
 
 @contextmanager

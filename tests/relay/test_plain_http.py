@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from helpers.relay import HOST, SelectorFactory, plain_http, relay
+from helpers.relay import HOST, Limits, SelectorFactory, plain_http, relay
 from helpers.traffic import target
 from helpers.wire import Head, Origin, Wire, answering, every_selector, request, response, talk
 
@@ -91,7 +91,9 @@ def test_an_answer_that_comes_byte_by_byte(selector: SelectorFactory) -> None:
 
 @every_selector
 def test_a_client_that_asks_for_the_end_gets_it(selector: SelectorFactory) -> None:
-    with target(answering()) as server, relay(selector, forward=plain_http()) as running, talk(running) as wire:
+    """At once: not when the proxy has waited long enough for the client's own end."""
+    patient: dict[str, Any] = {"forward": plain_http(), "local_limits": Limits(linger=300)}
+    with target(answering()) as server, relay(selector, **patient) as running, talk(running) as wire:
         wire.send(request(server.port, b"/", b"Connection: close"))
         head, body = wire.message()
         assert (head.get(b"connection"), body) == (b"close", b"hello")

@@ -193,15 +193,17 @@ def test_what_a_client_sends_ahead_stays_in_its_kernel(selector: SelectorFactory
 @every_way
 def test_an_upload_goes_on_behind_the_end_of_its_answer(selector: SelectorFactory, way: dict[str, Any]) -> None:
     """As long as the target listens: to cut it off would lose what the client has sent already."""
-    heard = threading.Event()
+    heard, whole = threading.Event(), threading.Event()
 
     def serve(sock: socket.socket) -> bool:
         wire = Wire(sock)
         wire.head()
         wire.send(response(b"at once"))
         assert heard.wait(30)
-        whole = wire.exactly(MIB) == BODY
-        return whole and wire.rest() == b""
+        same = wire.exactly(MIB) == BODY
+        nothing_more = wire.rest() == b""
+        whole.set()
+        return same and nothing_more
 
     with serving(serve) as server, relay(selector, forward=plain_http(), **way) as running, talk(running) as wire:
         wire.send(request(server.port, b"/", b"Content-Length: %d" % MIB, method=b"POST"), BODY[:1000])
@@ -210,8 +212,7 @@ def test_an_upload_goes_on_behind_the_end_of_its_answer(selector: SelectorFactor
         heard.set()
         sending.result()
         assert wire.rest() == b""
-        wire.sock.close()
-        running.until_idle()
+        assert whole.wait(30)
     assert server.results == [True], server.errors
 
 
@@ -220,19 +221,22 @@ def test_an_upload_goes_on_behind_the_end_of_its_answer(selector: SelectorFactor
 def test_both_directions_at_once(selector: SelectorFactory, way: dict[str, Any]) -> None:
     """An answer that begins before its request has ended, and a client that reads only when it has said all."""
     size = 8 * MIB
+    whole = threading.Event()
 
     def serve(sock: socket.socket) -> bool:
         wire = Wire(sock)
         wire.head()
         answering = Background(lambda: send_large(wire, size))
-        ok = all(wire.exactly(len(block)) == block for block in blocks(size, b"up"))
+        same = all(wire.exactly(len(block)) == block for block in blocks(size, b"up"))
         answering.result()
-        return ok
+        whole.set()
+        return same
 
     with serving(serve) as server, relay(selector, forward=plain_http(), **way) as running, talk(running) as wire:
-        wire.send(request(server.port, b"/", b"Content-Length: %d" % size, method=b"POST"))
+        wire.send(request(server.port, b"/", b"Content-Length: %d" % size, b"Connection: close", method=b"POST"))
         for block in blocks(size, b"up"):
             wire.send(block)
         check_large(wire, size)
         assert wire.rest() == b""  # not before all of the request has left
+        assert whole.wait(30), server.errors
     assert server.results == [True], server.errors

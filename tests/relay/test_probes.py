@@ -21,7 +21,7 @@ from helpers.forging import (
     said,
     secret_of,
 )
-from helpers.relay import SELECTORS, Log, SelectorFactory, relay
+from helpers.relay import Log, SelectorFactory, relay
 from helpers.traffic import echo, target
 
 from pyss.relay.service import Limits
@@ -95,12 +95,6 @@ def headers_2022(method: str) -> dict[str, Probe]:
         "wrong length": (Request(method).headers_2022(good, length=len(good) - 1), BAD_TAG),
         "length too large": (Request(method).headers_2022(good, length=0xFFFF), None),
     }
-
-
-@pytest.fixture(params=SELECTORS.values(), ids=SELECTORS)
-def selector(request: pytest.FixtureRequest) -> SelectorFactory:
-    found: SelectorFactory = request.param
-    return found
 
 
 def refused(log: Log, sock: socket.socket) -> list[str]:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 from helpers.forging import METHOD_2022, METHODS, NOWHERE, Request, connect, exchange, port_of, read_answer, said
-from helpers.relay import HOST, SELECTORS, SelectorFactory, relay
+from helpers.relay import HOST, SelectorFactory, relay
 from helpers.traffic import echo, target
 
 from pyss.address import Address
@@ -16,12 +16,6 @@ from pyss.relay.service import Limits
 PATIENT = Limits(greeting=120.0)
 NOW = 1_800_000_000
 SEEN = "this salt was used before"
-
-
-@pytest.fixture(params=SELECTORS.values(), ids=SELECTORS)
-def selector(request: pytest.FixtureRequest) -> SelectorFactory:
-    found: SelectorFactory = request.param
-    return found
 
 
 @pytest.mark.parametrize("method", METHODS)

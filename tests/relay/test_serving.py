@@ -9,19 +9,13 @@ import threading
 
 import pytest
 from helpers.forging import METHOD_2022, METHODS, Request, connect, exchange, port_of, read_answer, secret_of
-from helpers.relay import HOST, SELECTORS, SelectorFactory, relay
+from helpers.relay import HOST, SelectorFactory, relay
 from helpers.traffic import echo, receive_all, receive_exactly, socks5_connect, target
 
 from pyss.address import Address
 from pyss.relay.service import Limits
 
 PATIENT = Limits(greeting=120.0)
-
-
-@pytest.fixture(params=SELECTORS.values(), ids=SELECTORS)
-def selector(request: pytest.FixtureRequest) -> SelectorFactory:
-    found: SelectorFactory = request.param
-    return found
 
 
 def receive_until_reset(sock: socket.socket) -> bytes:

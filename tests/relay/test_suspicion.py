@@ -11,7 +11,7 @@ from typing import Callable
 
 import pytest
 from helpers.forging import METHOD_2017, METHOD_2022, METHODS, secret_of
-from helpers.relay import HOST, SELECTORS, RunningRelay, SelectorFactory, relay
+from helpers.relay import HOST, RunningRelay, SelectorFactory, relay
 from helpers.traffic import Target, echo, receive_all, receive_exactly, socks5_connect, target
 
 from pyss.net import loop
@@ -21,12 +21,6 @@ from pyss.relay.service import Limits
 COMPLAINT = "^warning server .* took a request and has not answered"
 OTHER_PASSWORD = {METHOD_2017: "another password", METHOD_2022: "//////////////////////////////////////////8="}
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-
-@pytest.fixture(params=SELECTORS.values(), ids=SELECTORS)
-def selector(request: pytest.FixtureRequest) -> SelectorFactory:
-    found: SelectorFactory = request.param
-    return found
 
 
 @pytest.fixture
