@@ -112,7 +112,8 @@ if sys.platform == "linux":
             found: list[tuple[selectors.SelectorKey, int]] = []
             keys = self._keys
             try:
-                for fd, bits in self._epoll.poll(timeout if timeout is None or timeout > 0 else 0, _MOST_EVENTS):
+                wait = -1 if timeout is None else timeout if timeout > 0 else 0  # PyPy knows no None here
+                for fd, bits in self._epoll.poll(wait, _MOST_EVENTS):
                     key = keys[fd]
                     if key is not None:
                         found.append((key, _MASKS[bits & 31] & key.events))  # type: ignore[arg-type]
