@@ -8,10 +8,11 @@ All of it listens on loopback only, on ports that the system chooses, under a ke
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Callable, Optional, TextIO
@@ -116,6 +117,9 @@ class Visit(threading.Thread):
             answer = connection.getresponse()
             body = answer.read()
         finally:
+            if connection.sock is not None:
+                with suppress(OSError):  # close() alone does not end it while the answer holds the socket (PyPy)
+                    connection.sock.shutdown(socket.SHUT_RDWR)
             connection.close()
         milliseconds = (time.perf_counter() - began) * 1000
         if answer.status != 200 or body != PAGE.encode():
