@@ -86,7 +86,7 @@ def test_a_bad_line_on_standard_input() -> None:
 
 
 def test_a_qr_code_follows_its_url() -> None:
-    pytest.importorskip("segno")
+    pytest.importorskip("segno", reason="it computes the code")
     lines = run(Url((FIRST,), qr=True)).splitlines()
     assert lines[0] == FIRST_URL
     assert len(lines) > 15 and set("".join(lines[1:])) == set("█▀▄ ")
@@ -103,7 +103,7 @@ def test_a_qr_code_follows_its_url() -> None:
     ],
 )
 def test_colours_only_where_they_work(terminal: bool, environ: dict[str, str], coloured: bool) -> None:
-    pytest.importorskip("segno")
+    pytest.importorskip("segno", reason="it computes the code")
     text = run(Url((FIRST,), qr=True), "", Terminal() if terminal else io.StringIO(), **environ)
     assert ("\x1b[" in text) == coloured
 

@@ -38,7 +38,7 @@ def test_colours_are_set_and_reset_on_each_line() -> None:
 
 
 def test_the_code_is_that_of_the_library() -> None:
-    segno = pytest.importorskip("segno")
+    segno = pytest.importorskip("segno", reason="it computes the code")
     rows = undraw(qr.render(LINK, coloured=False))
     matrix = segno.make(LINK, error="l", micro=False).matrix
     inner = [line[qr.QUIET : -qr.QUIET] for line in rows[qr.QUIET : qr.QUIET + len(matrix)]]
@@ -46,7 +46,7 @@ def test_the_code_is_that_of_the_library() -> None:
 
 
 def test_too_long_a_text() -> None:
-    pytest.importorskip("segno")
+    pytest.importorskip("segno", reason="it computes the code")
     with pytest.raises(ConfigError, match="4000 characters are too many"):
         qr.render("x" * 4000, coloured=False)
 
