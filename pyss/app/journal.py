@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Optional
+from typing import Optional, TextIO
 
 from ..errors import ConfigError
 from ..net.clock import wall
@@ -15,6 +15,8 @@ from ..net.clock import wall
 LINE = "%(asctime)s %(levelname)-8s %(message)s"
 DATE = "%Y-%m-%d %H:%M:%S"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+_NAMES = {number: logging.getLevelName(number) for number in LEVELS.values()}
 
 _logger = logging.getLogger("pyss")
 
@@ -31,8 +33,32 @@ class _Formatter(logging.Formatter):
         second = int(record.created)
         if second != self._second:
             self._second = second
-            self._text = super().formatTime(record, datefmt)
+            self._text = super().formatTime(record, DATE)
         return self._text
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.exc_info:
+            return super().format(record)
+        return f"{self.formatTime(record)} {record.levelname:<8} {record.getMessage()}"  # as LINE says
+
+
+class _ToStream(logging.StreamHandler[TextIO]):
+    """Writes a line and flushes; one thread reports, so nothing is locked."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            stream = self.stream
+            stream.write(self.format(record) + "\n")
+            stream.flush()
+        except Exception:
+            self.handleError(record)
+
+
+class _ToFile(_ToStream, logging.FileHandler):
+    pass
+
+
+_handler: logging.Handler = logging.NullHandler()
 
 
 def open_journal(verbosity: int, log_file: Optional[str] = None) -> None:
@@ -41,12 +67,13 @@ def open_journal(verbosity: int, log_file: Optional[str] = None) -> None:
     verbosity  0 as usual; 1 and more with debugging lines; -1 warnings, -2 errors only
     Raises ConfigError when the file cannot be written.
     """
+    global _handler
     handler: logging.Handler
     if log_file is None:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _ToStream(sys.stderr)
     else:
         try:
-            handler = logging.FileHandler(log_file, encoding="utf-8")
+            handler = _ToFile(log_file, encoding="utf-8")
         except OSError as error:
             problem = f"cannot write the log file {log_file!r}: {error.strerror}"
             raise ConfigError(f"{problem}; choose another one (--log-file FILE)") from None
@@ -54,6 +81,7 @@ def open_journal(verbosity: int, log_file: Optional[str] = None) -> None:
     for earlier in _logger.handlers:
         earlier.close()
     _logger.handlers[:] = [handler]
+    _handler = handler
     _logger.propagate = False
     _logger.setLevel(_level(verbosity))
     # Nobody asks for file, line, thread or process of a line; finding them costs more than writing it.
@@ -72,13 +100,11 @@ class _Line(logging.LogRecord):
     """A record with what the line shows, and nothing else: the rest takes longer to find than to write."""
 
     def __init__(self, level: int, text: str) -> None:
-        self.name = _logger.name
         self.levelno = level
-        self.levelname = logging.getLevelName(level)
+        self.levelname = _NAMES[level]
         self.created = wall()
         self.msg = text
-        self.args = None
-        self.exc_info = self.exc_text = self.stack_info = None
+        self.exc_info = None
 
     def getMessage(self) -> str:
         return str(self.msg)
@@ -87,8 +113,9 @@ class _Line(logging.LogRecord):
 def report(level: str, text: str) -> None:
     """One line."""
     number = LEVELS[level]
-    if _logger.isEnabledFor(number):
-        _logger.handle(_Line(number, printable(text)))
+    if number >= _logger.level:
+        # Past the logger: it would look for filters, and for handlers that nobody has added.
+        _handler.emit(_Line(number, printable(text)))
 
 
 def printable(text: str) -> str:

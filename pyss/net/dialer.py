@@ -14,12 +14,14 @@ from typing import Callable, Optional, Protocol
 
 from ..address import Address, join_host_port
 from ..errors import DialError, PyssError
-from .channel import Channel, ignore
+from .channel import Channel
 from .loop import WRITE, Loop
 from .sockets import Socket, SocketAddress, connect, connected, dial_error, new_stream, pending_error
 from .timers import Timer
 
 STAGGER = 0.25  # seconds; RFC 8305 section 5
+
+_AF_INET, _AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 
 Endpoint = tuple[int, SocketAddress]  # family, address
 Dialed = Callable[[Optional[Channel], Optional[PyssError]], None]
@@ -58,12 +60,13 @@ class Dialer:
         The channel comes without a watched event; whoever takes it sets `on_ready` and `owner`.
         """
         dial = Dial(self, target, done)
+        host = target.host
         if not target.is_ip:
-            dial.flight = self.names.resolve(target.host, target.port, dial.answered)
-        elif ":" in target.host:
-            dial.resolved([(socket.AF_INET6, (target.host, target.port, 0, 0))], None)
+            dial.flight = self.names.resolve(host, target.port, dial.answered)
+        elif ":" in host:
+            dial.resolved([(_AF_INET6, (host, target.port, 0, 0))], None)
         else:
-            dial.resolved([(socket.AF_INET, (target.host, target.port))], None)
+            dial.resolved([(_AF_INET, (host, target.port))], None)
         return dial
 
 
@@ -98,23 +101,25 @@ class Dial:
         except Exception as fault:
             self.abort(fault)
 
-    def resolved(self, endpoints: list[Endpoint], error: Optional[DialError]) -> None:
+    def resolved(self, endpoints: list[Endpoint], error: Optional[PyssError]) -> None:
         """The addresses; forbidden ones are left out, and if none is left that is the error."""
         self.flight = None
         if self._done is None:
             return
-        refused: Optional[PyssError] = error
         permit = self._dialer.permit
-        for endpoint in endpoints:
-            try:
-                if permit is not None:
+        if permit is not None:
+            refused = error
+            permitted = []
+            for endpoint in endpoints:
+                try:
                     permit(endpoint[1][0])
-                self._waiting.append(endpoint)
-            except PyssError as refusal:
-                refused = refused or refusal.with_traceback(None)  # which would hold this frame, a cycle
-        if not self._waiting:
-            self._error = refused
-        self._waiting.reverse()
+                    permitted.append(endpoint)
+                except PyssError as refusal:
+                    refused = refused or refusal.with_traceback(None)  # which would hold this frame, a cycle
+            endpoints, error = permitted, refused
+        if not endpoints:
+            self._error = error
+        self._waiting = endpoints[::-1]
         self._next()
 
     def _next(self) -> None:
@@ -122,21 +127,21 @@ class Dial:
         if self._stagger is not None:
             self._stagger.cancel()
             self._stagger = None
-        while self._waiting:
-            family, address = self._waiting.pop()
+        waiting = self._waiting
+        while waiting:
+            family, address = waiting.pop()
             try:
                 self._attempt(family, address)
                 break
             except OSError as error:
                 self._note(error.errno or 0, address)
-        if self._waiting:
+        if waiting:
             self._stagger = self._dialer.loop.call_later(STAGGER, self._next, self)
         elif not self._attempts:
             # Never out of the call that asked: the caller is not ready for the answer yet.
             self._dialer.loop.call_soon(self._give_up, self)
 
     def _attempt(self, family: int, address: SocketAddress) -> None:
-        loop = self._dialer.loop
         sock = new_stream(family)
         try:
             number = connect(sock, address)
@@ -150,9 +155,15 @@ class Dial:
         self._attempts.append(channel)
         channel.outgoing = address
         if connected(sock):
-            loop.call_soon(lambda: self._won(channel), self)
+            self._waiting.clear()  # nothing else need be tried
+            self._dialer.loop.call_soon(self._stands, self)
         else:
-            loop.watch(channel, WRITE)
+            self._dialer.loop.watch(channel, WRITE)
+
+    def _stands(self) -> None:
+        """The latest attempt had succeeded when connect() returned, and there was none after it."""
+        if self._attempts:
+            self._won(self._attempts[-1])
 
     def on_writable(self, channel: Channel) -> None:
         number = pending_error(channel.sock)
@@ -169,12 +180,14 @@ class Dial:
 
     def _won(self, channel: Channel) -> None:
         done, self._done = self._done, None
-        if done is None or channel.on_ready is ignore:
+        if done is None:
             return
-        self._attempts.remove(channel)
+        attempts = self._attempts
+        attempts.remove(channel)
         channel.on_ready = ignore_until_taken
         channel.outgoing = None
-        self._clear()
+        if attempts or self._stagger is not None:
+            self._clear()
         try:
             done(channel, None)
         except BaseException:

@@ -13,7 +13,7 @@ import select
 import selectors
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, Optional, cast
+from typing import Any, Optional
 
 _MOST_EVENTS = 256  # of one wake-up; level-triggered, so the rest comes with the next
 
@@ -31,7 +31,7 @@ class _Key:
 
 
 class _KeyMap(Mapping[Any, selectors.SelectorKey]):
-    def __init__(self, keys: list[Optional[_Key]]) -> None:
+    def __init__(self, keys: list[Any]) -> None:
         self._keys = keys
 
     def __len__(self) -> int:
@@ -41,15 +41,21 @@ class _KeyMap(Mapping[Any, selectors.SelectorKey]):
         return (key.fileobj for key in self._keys if key is not None)
 
     def __getitem__(self, fileobj: Any) -> selectors.SelectorKey:
-        fd = _descriptor(fileobj)
-        key = self._keys[fd] if 0 <= fd < len(self._keys) else None
-        if key is None:
-            raise KeyError(f"{fileobj!r} is not registered")
-        return cast(selectors.SelectorKey, key)
+        key: selectors.SelectorKey = _find(self._keys, fileobj)
+        return key
 
 
 def _descriptor(fileobj: Any) -> int:
     return fileobj if isinstance(fileobj, int) else int(fileobj.fileno())
+
+
+def _find(keys: list[Any], fileobj: Any) -> Any:
+    """The key of a descriptor or of what has one.  Raises KeyError when it is not registered."""
+    fd = fileobj if fileobj.__class__ is int else _descriptor(fileobj)
+    key = keys[fd] if 0 <= fd < len(keys) else None
+    if key is None:
+        raise KeyError(f"{fileobj!r} is not registered")
+    return key
 
 
 if sys.platform == "linux":
@@ -64,12 +70,15 @@ if sys.platform == "linux":
     class EpollSelector(selectors.BaseSelector):
         """`select.epoll` behind the interface of `selectors`."""
 
+        # `Any` for a `_Key` stands for the SelectorKey that it can be used as.
+
         def __init__(self) -> None:
             self._epoll = select.epoll()
-            self._keys: list[Optional[_Key]] = [None] * 64
+            self._poll = self._epoll.poll
+            self._keys: list[Any] = [None] * 64
 
-        def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-            if not events or events & ~3:
+        def register(self, fileobj: Any, events: int, data: Any = None) -> Any:
+            if not 0 < events < 4:
                 raise ValueError(f"invalid events: {events!r}")
             fd = fileobj if fileobj.__class__ is int else _descriptor(fileobj)
             keys = self._keys
@@ -79,10 +88,10 @@ if sys.platform == "linux":
                 raise KeyError(f"{fileobj!r} (FD {fd}) is already registered")
             self._epoll.register(fd, _BITS[events])
             key = keys[fd] = _Key(fileobj, fd, events, data)
-            return cast(selectors.SelectorKey, key)
+            return key
 
-        def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-            key = cast(_Key, self.get_key(fileobj))
+        def modify(self, fileobj: Any, events: int, data: Any = None) -> Any:
+            key = _find(self._keys, fileobj)
             if events != key.events:
                 try:
                     self._epoll.modify(key.fd, _BITS[events])
@@ -91,9 +100,9 @@ if sys.platform == "linux":
                     raise
                 key.events = events
             key.data = data
-            return cast(selectors.SelectorKey, key)
+            return key
 
-        def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        def unregister(self, fileobj: Any) -> Any:
             key = self.forget(fileobj)
             try:
                 self._epoll.unregister(key.fd)
@@ -101,36 +110,28 @@ if sys.platform == "linux":
                 pass
             return key
 
-        def forget(self, fileobj: Any) -> selectors.SelectorKey:
+        def forget(self, fileobj: Any) -> Any:
             """Like `unregister`, for a descriptor that is about to be closed: close() tells the kernel."""
-            key = self.get_key(fileobj)
+            key = _find(self._keys, fileobj)
             self._keys[key.fd] = None
             return key
 
-        def select(self, timeout: Optional[float] = None) -> list[tuple[selectors.SelectorKey, int]]:
-            # A loop and no comprehension, which would be one more call; most wake-ups have one event.
-            found: list[tuple[selectors.SelectorKey, int]] = []
+        def select(self, timeout: Optional[float] = None) -> list[Any]:
             keys = self._keys
-            try:
-                wait = -1 if timeout is None else timeout if timeout > 0 else 0  # PyPy knows no None here
-                for fd, bits in self._epoll.poll(wait, _MOST_EVENTS):
-                    key = keys[fd]
-                    if key is not None:
-                        found.append((key, _MASKS[bits & 31] & key.events))  # type: ignore[arg-type]
-            except InterruptedError:
-                pass
-            return found
+            # PyPy's `poll` takes no None.
+            ready = self._poll(-1 if timeout is None else timeout if timeout > 0 else 0, _MOST_EVENTS)
+            if len(ready) == 1:  # as most wake-ups; a comprehension would be one more call
+                fd, bits = ready[0]
+                key = keys[fd]
+                return [] if key is None else [(key, _MASKS[bits] & key.events)]
+            return [(key, _MASKS[bits] & key.events) for fd, bits in ready if (key := keys[fd]) is not None]
 
         def close(self) -> None:
             self._epoll.close()
             self._keys[:] = [None]
 
-        def get_key(self, fileobj: Any) -> selectors.SelectorKey:
-            fd = fileobj if fileobj.__class__ is int else _descriptor(fileobj)
-            key = self._keys[fd] if 0 <= fd < len(self._keys) else None
-            if key is None:
-                raise KeyError(f"{fileobj!r} is not registered")
-            return cast(selectors.SelectorKey, key)
+        def get_key(self, fileobj: Any) -> Any:
+            return _find(self._keys, fileobj)
 
         def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
             return _KeyMap(self._keys)

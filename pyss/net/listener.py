@@ -13,7 +13,7 @@ from typing import Callable, Optional
 
 from .channel import Channel
 from .loop import READ, Loop
-from .sockets import EXHAUSTED, WOULD_BLOCK, Socket, SocketAddress, accept, errno_text
+from .sockets import EXHAUSTED, WOULD_BLOCK, Socket, SocketAddress, acceptor, errno_text
 from .timers import Timer
 
 RETRY_AFTER = 1.0  # seconds
@@ -45,7 +45,7 @@ class Listener:
         self._has_room = has_room
         self._complain = complain
         self._channel = Channel(sock, self._on_ready, self)
-        self._socket = sock
+        self._accept = acceptor(sock)
         self._retry: Optional[Timer] = None
         self._complained = -COMPLAIN_EVERY
         self._nodelay_inherited: Optional[bool] = None
@@ -74,7 +74,7 @@ class Listener:
             self._pause("as many sessions as this process has sockets for")
             return
         try:
-            sock, peer = accept(self._socket)
+            sock, peer = self._accept()
         except WOULD_BLOCK:
             return
         except OSError as error:

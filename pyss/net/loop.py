@@ -1,12 +1,13 @@
 """The one loop: sockets, timers and calls from other threads, on any `selectors` selector.
 
-    select ──► on_ready of each channel ──► due timers ──► calls (soon, from threads) ──► close retired
+    select ──► on_ready of each channel ──► due timers ──► calls made for soon ──► close retired
 
 * The selector's `data` is the channel itself: one lookup, no second table that could go stale.
 * `retire` disarms a channel at once and closes its socket after the batch, so that a descriptor number
   cannot be taken anew while an event for its old bearer still waits in the batch.
 * Every entry is guarded: an exception aborts the owner of that callback and nothing else.
 * No `on_ready` is called from another; what completes at once is finished by `call_soon`.
+* Calls from threads come with a byte through a pair of sockets, and so are one event like the others.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from .channel import Channel, Failable, ignore
 from .clock import monotonic
 from .epoll import default_selector
 from .sockets import READ_SIZE, WOULD_BLOCK, reset_on_close
-from .timers import NEVER, Timer, Timers
+from .timers import Timer, Timers
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
+
+# Seconds until the next turn of a loop that waits for nothing: no selector overflows at that.
+LONGEST_WAIT = 3600.0
 
 # What sealing can add to one read: 34 bytes for each chunk of 0x3FFF, and one header.
 _HEADROOM = 34 * (READ_SIZE // 0x3FFF + 1) + 4096
@@ -33,7 +37,7 @@ _HEADROOM = 34 * (READ_SIZE // 0x3FFF + 1) + 4096
 class Loop:
     """One thread, one selector.
 
-    now   monotonic seconds, read once per tick
+    now   monotonic seconds, read once per tick: when its events were seen
     rx    scratch for reading, valid within one callback
     tx    scratch for what is to be sent, valid within one callback
     """
@@ -49,7 +53,7 @@ class Loop:
         self.on_fault: Callable[[BaseException], None] = _log_fault
         self.timers = Timers()
         self._soon: deque[tuple[Callable[[], None], Failable]] = deque()
-        self._from_threads: deque[Callable[[], None]] = deque()
+        self._from_threads: deque[tuple[Callable[[], None], Failable]] = deque()
         self._retired: list[Channel] = []
         self._running = False
         self._debug = debug
@@ -95,7 +99,7 @@ class Loop:
 
     def call_threadsafe(self, callback: Callable[[], None]) -> None:
         """From any thread."""
-        self._from_threads.append(callback)
+        self._from_threads.append((callback, self))
         self.wake()
 
     def wake(self) -> None:
@@ -124,19 +128,14 @@ class Loop:
     def stop(self) -> None:
         self._running = False
 
-    def tick(self, longest: float = NEVER) -> None:
+    def tick(self, longest: float = LONGEST_WAIT) -> None:
         """One turn: wait for an event, a timer or a call, `longest` seconds at most; then do all that is due."""
         timers = self.timers
-        timeout: Optional[float] = longest
-        if self._soon or self._from_threads:
-            timeout = 0
-        elif timers.due is not NEVER:
-            left = timers.due - monotonic()
-            timeout = left if left < longest else longest
-        elif longest is NEVER:
-            timeout = None
-        ready = self._select(timeout)
-        self.now = monotonic()
+        timeout = timers.due - self.now
+        if timeout > longest:
+            timeout = longest
+        ready = self._select(0 if self._soon else timeout)
+        self.now = now = monotonic()
         for key, mask in ready:
             channel: Channel = key.data
             try:
@@ -145,16 +144,17 @@ class Loop:
                 self._fault(channel.owner, error)
             if self._debug:
                 self._poison()
-        if timers.due <= self.now:
+        if timers.due <= now:
             self._run_timers()
-        if self._soon or self._from_threads:
-            self._run_calls()
+        if self._soon:
+            self._run_calls(self._soon)
         if self._retired:
             self._close_retired()
 
     def close(self) -> None:
         """Release what the loop itself holds."""
-        self._run_calls()
+        self._run_calls(self._soon)
+        self._run_calls(self._from_threads)
         self._close_retired()
         self._selector.close()
         self._wake_end.close()
@@ -167,11 +167,9 @@ class Loop:
             timer.callback = timer.owner = None
             self._guard(callback, owner or self)
 
-    def _run_calls(self) -> None:
-        for _ in range(len(self._soon)):  # what they add waits for the next tick
-            self._guard(*self._soon.popleft())
-        for _ in range(len(self._from_threads)):
-            self._guard(self._from_threads.popleft(), self)
+    def _run_calls(self, calls: deque[tuple[Callable[[], None], Failable]]) -> None:
+        for _ in range(len(calls)):  # what they add waits for the next tick
+            self._guard(*calls.popleft())
 
     def _guard(self, callback: Optional[Callable[[], None]], owner: Failable) -> None:
         try:
@@ -200,6 +198,7 @@ class Loop:
                 pass
         except WOULD_BLOCK:
             pass
+        self._run_calls(self._from_threads)
 
     def _poison(self) -> None:
         """Debug mode: whoever kept a view of scratch reads rubbish from now on."""

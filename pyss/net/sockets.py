@@ -10,7 +10,7 @@ import os
 import socket
 import struct
 import sys
-from typing import Any
+from typing import Any, Callable
 
 from ..errors import ConnectionRefused, DialError, DialTimeout, HostUnreachable, NetworkUnreachable
 
@@ -67,14 +67,19 @@ def errno_text(number: int) -> str:
     return os.strerror(number)
 
 
+# Plain numbers: those of the module `socket` are members of enumerations, slower in every call.
+_STREAM = int(socket.SOCK_STREAM)
+_NEW_STREAM = _STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
+_TCP = int(socket.IPPROTO_TCP)
+_NODELAY = int(socket.TCP_NODELAY)
+
+
 def new_stream(family: int) -> Socket:
     """A non-blocking TCP socket with TCP_NODELAY.  Raises OSError (EMFILE, EAFNOSUPPORT)."""
-    if sys.platform == "linux":
-        sock = Socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    else:
-        sock = Socket(family, socket.SOCK_STREAM)
+    sock = Socket(family, _NEW_STREAM)
+    if _NEW_STREAM == _STREAM:
         sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(_TCP, _NODELAY, 1)
     return sock
 
 
@@ -149,17 +154,26 @@ def listening_socket(host: str, port: int, backlog: int = 1024) -> socket.socket
     return sock
 
 
-def accept(listener: socket.socket) -> tuple[Socket, SocketAddress]:
-    """The next connection, non-blocking.  Raises BlockingIOError, or OSError (see EXHAUSTED)."""
+def acceptor(listener: socket.socket) -> Callable[[], tuple[Socket, SocketAddress]]:
+    """What takes the next connection, non-blocking.  It raises BlockingIOError, or OSError (see EXHAUSTED)."""
     take = getattr(listener, "_accept", None)  # CPython's C half of accept(); PyPy has it too
-    sock: Socket
     if take is None:
-        sock, peer = listener.accept()
+
+        def accept() -> tuple[Socket, SocketAddress]:
+            sock, peer = listener.accept()
+            sock.setblocking(False)
+            return sock, peer
+
     else:
-        fd, peer = take()
-        sock = Socket(listener.family, socket.SOCK_STREAM, 0, fd)
-    sock.setblocking(False)
-    return sock, peer
+        family = int(listener.family)
+
+        def accept() -> tuple[Socket, SocketAddress]:
+            fd, peer = take()
+            sock = Socket(family, _STREAM, 0, fd)
+            sock.setblocking(False)
+            return sock, peer
+
+    return accept
 
 
 def raise_descriptor_limit() -> int:

@@ -7,7 +7,7 @@ is dead: 50,000 short sessions leave it as small as it was.
 
 from __future__ import annotations
 
-import heapq
+from heapq import heapify, heappop, heappush
 from typing import Callable, Optional
 
 from .channel import Failable
@@ -30,7 +30,10 @@ class Timer:
     def cancel(self) -> None:
         if self.callback is not None:
             self.callback = self.owner = None
-            self._timers.bury()
+            timers = self._timers
+            timers.dead += 1
+            if timers.dead > _REBUILD_AT:
+                timers.rebuild()
 
 
 class Timers:
@@ -38,34 +41,34 @@ class Timers:
 
     due     when to look next: never later than the first deadline, and earlier only where that was cancelled
     number  how many were armed so far
+    dead    how many on the heap were cancelled
     """
 
-    __slots__ = ("_dead", "_heap", "due", "number")
+    __slots__ = ("_heap", "dead", "due", "number")
 
     def __init__(self) -> None:
         self.due = NEVER
         self._heap: list[tuple[float, int, Timer]] = []
         self.number = 0
-        self._dead = 0
+        self.dead = 0
 
     def __len__(self) -> int:
         return len(self._heap)
 
     def arm(self, deadline: float, callback: Callable[[], None], owner: Failable) -> Timer:
         timer = Timer(self, deadline, callback, owner)
-        self.number += 1
-        heapq.heappush(self._heap, (deadline, self.number, timer))
+        self.number = number = self.number + 1
+        heappush(self._heap, (deadline, number, timer))
         if deadline < self.due:
             self.due = deadline
         return timer
 
-    def bury(self) -> None:
-        """Count a cancelled entry; rebuild when they are the majority."""
-        self._dead += 1
-        if self._dead > _REBUILD_AT and self._dead * 2 > len(self._heap):
+    def rebuild(self) -> None:
+        """Without the dead, if they are the majority."""
+        if self.dead * 2 > len(self._heap):
             self._heap = [entry for entry in self._heap if entry[2].callback is not None]
-            heapq.heapify(self._heap)
-            self._dead = 0
+            heapify(self._heap)
+            self.dead = 0
 
     def pop_due(self, now: float, newest: float = NEVER) -> Optional[Timer]:
         """Take one timer that is due, and is the `newest`th or older; or None: `due` is exact again then."""
@@ -73,12 +76,12 @@ class Timers:
         while heap:
             deadline, number, timer = heap[0]
             if timer.callback is None:
-                heapq.heappop(heap)
-                self._dead -= 1
+                heappop(heap)
+                self.dead -= 1
             elif deadline > now or number > newest:
                 self.due = deadline
                 return None
             else:
-                return heapq.heappop(heap)[2]
+                return heappop(heap)[2]
         self.due = NEVER
         return None

@@ -93,20 +93,23 @@ class Sealer:
         self._nonce = nonce
         return at
 
-    def _start(self, tx: memoryview) -> tuple[Aead, int]:
-        """Choose the salt and write it; returns the cipher and the salt's size."""
+    def _start(self) -> Aead:
+        """Choose the salt; returns the cipher."""
         keyring = self.keyring
-        size = keyring.method.salt_size
-        self.salt = keyring.entropy(size)
-        self._aead = aead = keyring.session(self.salt)
-        tx[:size] = self.salt
-        return aead, size
+        self.salt = salt = keyring.entropy(keyring.method.salt_size)
+        self._aead = aead = keyring.session(salt)
+        return aead
 
     def _begin(self, rx: memoryview, size: int, tx: memoryview) -> Output:
         lead, self._lead = self._lead, b""
-        aead, at = self._start(tx)
-        first = lead + rx[:size] if lead else rx
-        return tx[: self._seal(aead, memoryview(first), len(lead) + size, tx, at)]
+        aead = self._start()
+        first = memoryview(lead + rx[:size]) if lead else rx
+        size += len(lead)
+        if size <= SMALL:
+            return self.salt + self.apply(first, size, tx)
+        at = len(self.salt)
+        tx[:at] = self.salt
+        return tx[: self._seal(aead, first, size, tx, at)]
 
 
 class Opener:
@@ -133,14 +136,10 @@ class Opener:
         return self._nonce > 0
 
     def open(self, data: bytes) -> bytes:
-        """`apply` without scratch, for the handshakes of servers, which have the cipher already.
-
-        Chunk by chunk: with the short cut of `apply` a length that was good would not count as
-        authentic when the payload that came in the same read is not.
-        """
-        assert self._aead is not None
+        """`apply` without scratch, for the handshakes of servers, which have the cipher already."""
         whole = self.residue + data
-        return bytes(self._open(self._aead, memoryview(whole), len(whole), memoryview(bytearray(len(whole))), 0))
+        size = len(whole)
+        return bytes(self.apply(memoryview(whole), size, memoryview(bytearray(size))))
 
     def apply(self, rx: memoryview, size: int, tx: memoryview) -> Output:
         aead = self._aead
@@ -151,9 +150,9 @@ class Opener:
             return self._open(aead, rx, size, tx, 0)
         try:
             header = aead.decrypt(NONCES[nonce], rx[:SEALED_LENGTH], None)
+            self._nonce = nonce + 1
             length = header[0] << 8 | header[1]
             if length + OVERHEAD != size or not length:
-                self._nonce = nonce + 1
                 self._length = self._checked(length)
                 return self._open(aead, rx, size, tx, SEALED_LENGTH)
             plain = aead.decrypt(NONCES[nonce + 1], rx[SEALED_LENGTH:size], None)
@@ -225,5 +224,6 @@ class Opener:
         if size < need:
             self.residue = bytes(rx[:size])
             return b""
-        self._aead = aead = self.keyring.session(bytes(rx[:need]))
-        return self._open(aead, rx, size, tx, need)
+        self._aead = self.keyring.session(bytes(rx[:need]))
+        self.residue = b""
+        return self.apply(rx[need:size], size - need, tx)

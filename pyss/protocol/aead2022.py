@@ -81,7 +81,9 @@ class RequestSealer(Sealer):
         padding = 0 if size else 1 + int.from_bytes(self.keyring.entropy(4), "big") % MOST_PADDING
         initial = min(size, CHUNK_SIZE - len(lead) - 2)
         variable = lead + padding.to_bytes(2, "big") + bytes(padding) + bytes(rx[:initial])
-        aead, at = self._start(tx)
+        aead = self._start()
+        at = len(self.salt)
+        tx[:at] = self.salt
         time = int(self.keyring.clock()).to_bytes(8, "big")
         fixed = bytes((REQUEST,)) + time + len(variable).to_bytes(2, "big")
         middle = at + FIXED + TAG
@@ -116,7 +118,9 @@ class ResponseSealer(Sealer):
 
     def _begin(self, rx: memoryview, size: int, tx: memoryview) -> Output:
         first = min(size, CHUNK_SIZE)
-        aead, at = self._start(tx)
+        aead = self._start()
+        at = len(self.salt)
+        tx[:at] = self.salt
         time = int(self.keyring.clock()).to_bytes(8, "big")
         header = bytes((RESPONSE,)) + time + self._request_salt + first.to_bytes(2, "big")
         middle = at + len(header) + TAG

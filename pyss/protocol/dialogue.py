@@ -31,13 +31,13 @@ class Dialogue(Generic[Result]):
     result  what the script returned; None until then
     """
 
-    __slots__ = ("_buffer", "_reads", "_replies", "_script", "_searched", "result")
+    __slots__ = ("_buffer", "_reads", "_said", "_script", "_searched", "result")
 
     def __init__(self, script: Callable[[Dialogue[Result]], Script[Result]]) -> None:
         self._buffer = b""
         self._reads = 0
         self._searched = 0
-        self._replies: list[bytes] = []
+        self._said = b""
         self.result: Optional[Result] = None
         self._script: Optional[Script[Result]] = script(self)
         next(self._script)  # up to its first wait: no script ends before the first byte
@@ -48,13 +48,14 @@ class Dialogue(Generic[Result]):
 
         Raises what the script raises: ProtocolError or CipherError.
         """
-        self._buffer += data
+        self._buffer = buffer = self._buffer + data
         self._reads += 1
-        if len(self._buffer) > LIMIT:
+        if len(buffer) > LIMIT:
             raise ProtocolError(f"more than {LIMIT} bytes before the request was complete")
-        assert self._script is not None
+        script = self._script
+        assert script is not None
         try:
-            next(self._script)
+            next(script)
         except StopIteration as stop:
             self.result = stop.value
             self._script = None
@@ -71,15 +72,12 @@ class Dialogue(Generic[Result]):
 
     def replies(self) -> bytes:
         """What the script has said since the last call."""
-        if not self._replies:
-            return b""
-        said = b"".join(self._replies)
-        self._replies.clear()
+        said, self._said = self._said, b""
         return said
 
     # --- the script's side -----------------------------------------------------------------------
     def reply(self, data: bytes) -> None:
-        self._replies.append(data)
+        self._said += data
 
     def take(self, count: int) -> Script[bytes]:
         """Exactly `count` bytes, however long they take to arrive."""

@@ -14,7 +14,7 @@ from ..address import Address, split_host_port
 from ..errors import BadAddress, CredentialsRejected, ProtocolError, PyssError
 from .credentials import Credentials
 from .dialogue import Dialogue, Script
-from .request import Guard, Request
+from .request import Request
 
 LONGEST_HEAD = 64 * 1024  # bytes of request line and headers
 
@@ -79,7 +79,7 @@ def check_authorization(value: Optional[bytes], credentials: Credentials) -> Non
         raise CredentialsRejected("user name or password is wrong")
 
 
-def http(io: Dialogue[Any], credentials: Credentials, guard: Guard) -> Script[Union[Request, PlainHttp]]:
+def http(io: Dialogue[Any], credentials: Credentials) -> Script[Union[Request, PlainHttp]]:
     """Raises ProtocolError, after the reply that says so."""
     method = yield from io.peek(8)
     if method != b"CONNECT ":
@@ -87,7 +87,6 @@ def http(io: Dialogue[Any], credentials: Credentials, guard: Guard) -> Script[Un
     try:
         head = yield from io.take_until(b"\r\n\r\n", LONGEST_HEAD)
         target = _parse_connect(head, credentials)
-        guard(target)
     except PyssError as error:
         io.reply(refused(error))
         raise

@@ -9,16 +9,16 @@ from . import http, socks4, socks5
 from .credentials import Credentials
 from .dialogue import Dialogue, Script
 from .http import PlainHttp
-from .request import Guard, Request
+from .request import Request
 
 
-def mixed(io: Dialogue[Any], credentials: Credentials, guard: Guard) -> Script[Union[Request, PlainHttp]]:
+def mixed(io: Dialogue[Any], credentials: Credentials) -> Script[Union[Request, PlainHttp]]:
     """Whatever the client speaks.  Raises ProtocolError."""
     (first,) = yield from io.peek(1)
     if first == socks5.VERSION:
-        return (yield from socks5.socks5(io, credentials, guard))
+        return (yield from socks5.socks5(io, credentials))
     if first == socks4.VERSION:
-        return (yield from socks4.socks4(io, credentials, guard))
+        return (yield from socks4.socks4(io, credentials))
     if 0x41 <= first <= 0x7A:  # a letter: the method of an HTTP request
-        return (yield from http.http(io, credentials, guard))
+        return (yield from http.http(io, credentials))
     raise ProtocolError(f"byte 0x{first:02x} begins neither SOCKS nor HTTP")

@@ -10,7 +10,6 @@ from .transform import Transform
 
 Acceptance = Callable[[tuple[Any, ...]], bytes]  # of the address that the outgoing connection is bound to
 Refusal = Callable[[PyssError], bytes]
-Guard = Callable[[Address], None]  # raises ProxyLoop for a target that is the proxy itself
 
 
 def silence(event: object) -> bytes:

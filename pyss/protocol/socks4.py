@@ -12,7 +12,7 @@ from ..address import Address
 from ..errors import BadAddress, CredentialsRejected, ProtocolError, PyssError, UnsupportedCommand
 from .credentials import Credentials
 from .dialogue import Dialogue, Script
-from .request import Guard, Request
+from .request import Request
 
 VERSION = 4
 CONNECT = 1
@@ -31,16 +31,16 @@ def refused(error: PyssError) -> bytes:
     return bytes((0, REFUSED)) + bytes(6)
 
 
-def socks4(io: Dialogue[Any], credentials: Credentials, guard: Guard) -> Script[Request]:
+def socks4(io: Dialogue[Any], credentials: Credentials) -> Script[Request]:
     """Raises ProtocolError, after the reply that says so."""
     try:
-        return (yield from _request(io, credentials, guard))
+        return (yield from _request(io, credentials))
     except PyssError as error:
         io.reply(refused(error))
         raise
 
 
-def _request(io: Dialogue[Any], credentials: Credentials, guard: Guard) -> Script[Request]:
+def _request(io: Dialogue[Any], credentials: Credentials) -> Script[Request]:
     head = yield from io.take(8)
     if head[0] != VERSION:
         raise ProtocolError(f"version {head[0]} is not SOCKS4")
@@ -57,6 +57,4 @@ def _request(io: Dialogue[Any], credentials: Credentials, guard: Guard) -> Scrip
         raise CredentialsRejected("SOCKS4 has no passwords, and this proxy wants one")
     if head[1] != CONNECT:
         raise UnsupportedCommand(f"SOCKS4 command {head[1]} is not offered here")
-    target = Address.of(host, port)
-    guard(target)
-    return Request(target, io.rest(), accepted, refused)
+    return Request(Address.of(host, port), io.rest(), accepted, refused)

@@ -12,20 +12,19 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Optional
 
 from ..address import Address
 from ..errors import (
     BadAddress,
     CredentialsRejected,
     ProtocolError,
-    ProxyLoop,
     PyssError,
     UnsupportedCommand,
 )
 from .credentials import Credentials
 from .dialogue import Dialogue, Script
-from .request import Guard, Request
+from .request import Request
 
 VERSION = 5
 CONNECT = 1
@@ -49,6 +48,7 @@ CODES = {
     "unsupported-command": 7,
     "unsupported-address": 8,
 }
+_WITHOUT_AUTHENTICATION = bytes((VERSION, NO_AUTHENTICATION))
 _NOWHERE = Address.of("0.0.0.0", 0).wire
 
 
@@ -66,24 +66,47 @@ def refused(error: PyssError) -> bytes:
     return bytes((VERSION, CODES.get(error.status, GENERAL_FAILURE), 0)) + _NOWHERE
 
 
-def socks5(io: Dialogue[Any], credentials: Credentials, guard: Guard) -> Script[Request]:
+def socks5(io: Dialogue[Any], credentials: Credentials) -> Script[Request]:
     """Raises ProtocolError, after the reply that says so."""
-    version, count = yield from io.take(2)
-    if version != VERSION:
-        raise ProtocolError(f"version {version} is not SOCKS5")
-    offered = yield from io.take(count)
+    offered = yield from io.parse(_parse_greeting)
     if credentials:
         yield from _authenticate(io, offered, credentials)
     elif NO_AUTHENTICATION in offered:
-        io.reply(bytes((VERSION, NO_AUTHENTICATION)))
+        io.reply(_WITHOUT_AUTHENTICATION)
     else:
         io.reply(bytes((VERSION, NO_ACCEPTABLE_METHOD)))
         raise CredentialsRejected("the client insists on an authentication method that is not offered")
     try:
-        return (yield from _request(io, guard))
-    except (BadAddress, ProxyLoop, UnsupportedCommand) as error:
+        command, target = yield from io.parse(_parse_request)
+        if command != CONNECT:
+            raise UnsupportedCommand(f"SOCKS5 command {command} is not offered here")
+    except (BadAddress, UnsupportedCommand) as error:
         io.reply(refused(error))
         raise
+    return Request(target, io.rest(), accepted, refused)
+
+
+def _parse_greeting(data: bytes) -> Optional[tuple[bytes, int]]:
+    """The methods that the client offers."""
+    if len(data) < 2:
+        return None
+    _check_version(data)
+    end = 2 + data[1]
+    return (data[2:end], end) if len(data) >= end else None
+
+
+def _parse_request(data: bytes) -> Optional[tuple[tuple[int, Address], int]]:
+    """Command and target."""
+    if len(data) < 3:
+        return None
+    _check_version(data)
+    found = Address.parse(data, 3)
+    return ((data[1], found[0]), found[1]) if found is not None else None
+
+
+def _check_version(data: bytes) -> None:
+    if data[0] != VERSION:
+        raise ProtocolError(f"version {data[0]} is not SOCKS5")
 
 
 def _authenticate(io: Dialogue[Any], offered: bytes, credentials: Credentials) -> Script[None]:
@@ -101,14 +124,3 @@ def _authenticate(io: Dialogue[Any], offered: bytes, credentials: Credentials) -
         io.reply(b"\x01\x01")
         raise CredentialsRejected("user name or password is wrong")
     io.reply(b"\x01\x00")
-
-
-def _request(io: Dialogue[Any], guard: Guard) -> Script[Request]:
-    version, command, _ = yield from io.take(3)
-    if version != VERSION:
-        raise ProtocolError(f"version {version} is not SOCKS5")
-    target = yield from io.parse(Address.parse)
-    if command != CONNECT:
-        raise UnsupportedCommand(f"SOCKS5 command {command} is not offered here")
-    guard(target)
-    return Request(target, io.rest(), accepted, refused)

@@ -67,6 +67,7 @@ class Statistics:
     def add(self, session: Counted) -> None:
         self.by_status[session.status] += 1
         up, down = session.up, session.down
-        if up is not None and down is not None:
+        if up is not None:
             self.upstream += up.count
+        if down is not None:
             self.downstream += down.count

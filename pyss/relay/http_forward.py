@@ -163,7 +163,6 @@ class HttpForward:
         sealer, self.opener = session.route.transforms(self.target)
         channel.on_ready = on_ready
         channel.incoming = self
-        session.adopt(channel)
         session.up = Outlet(session, session.loop, session.client, channel, sealer)
         session.down = Outlet(session, session.loop, channel, session.client, Plain())
         self.server = h11.Connection(h11.CLIENT, max_incomplete_event_size=http.LONGEST_HEAD)
@@ -321,7 +320,7 @@ class HttpForward:
     def _dial(self, target: Address, request: h11.Request) -> None:
         self.target = target
         self.unsent = request
-        self.session.dial_next(Request(target), self.dialed)
+        self.session.dial_next(Request(target))
 
     def _ask(self, request: h11.Request) -> None:
         self._pass_on(request)

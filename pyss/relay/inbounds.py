@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import AF_INET, inet_ntop
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol
 
 from ..address import Address
@@ -22,7 +23,7 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
 
 
 class Inbound(Protocol):
-    def script(self, channel: Channel) -> Callable[[Dialogue[Any]], Script[Any]]:
+    def script(self, io: Dialogue[Any]) -> Script[Any]:
         """The handshake of one session."""
 
     def greeted(self, session: Session, result: Any) -> None:
@@ -48,11 +49,17 @@ class Mixed:
         self._credentials = credentials
         self._forward = forward
 
-    def script(self, channel: Channel) -> Callable[[Dialogue[Any]], Script[Any]]:
-        return lambda io: mixed(io, self._credentials, lambda target: refuse_loop(channel, target))
+    def script(self, io: Dialogue[Any]) -> Script[Any]:
+        return mixed(io, self._credentials)
 
     def greeted(self, session: Session, result: Any) -> None:
         if isinstance(result, Request):
+            if result.target.port in session.service.ports:
+                try:
+                    refuse_loop(session.client, result.target)
+                except ProxyLoop as loop:
+                    session.refuse(loop, result.refused(loop))
+                    return
             session.dial(result)
         elif self._forward is not None:
             self._forward(session, result.data, self._credentials)
@@ -74,8 +81,8 @@ class ShadowsocksServed:
         self.keyring = keyring
         self._script = server_script(keyring, memory, monotonic)
 
-    def script(self, channel: Channel) -> Callable[[Dialogue[Any]], Script[Any]]:
-        return self._script
+    def script(self, io: Dialogue[Any]) -> Script[Any]:
+        return self._script(io)
 
     def greeted(self, session: Session, result: Any) -> None:
         session.dial(result)
@@ -94,7 +101,12 @@ class ShadowsocksServed:
 
 
 def refuse_loop(channel: Channel, target: Address) -> None:
-    """Raises ProxyLoop for a target that is the address this client reached us by."""
+    """Raises ProxyLoop for a target that is the address this client reached us by, or this machine's loopback."""
     host, port = channel.sock.getsockname()[:2]
-    if target.port == port and (target.host == host or target.host.lower() in _LOOPBACK_NAMES):
+    if target.port != port:
+        return
+    wanted = target.host.lower().rstrip(".")
+    if target.is_ip and wanted.startswith("::ffff:"):  # IPv4-mapped, RFC 4291 section 2.5.5.2
+        wanted = inet_ntop(AF_INET, target.wire[-6:-2])
+    if wanted == host or wanted in _LOOPBACK_NAMES or (target.is_ip and wanted.startswith("127.")):
         raise ProxyLoop(f"{target} is this proxy itself")

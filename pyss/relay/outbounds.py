@@ -5,11 +5,10 @@ An outbound hands out a `Route` for each session: what to dial, and what happens
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Optional, Protocol
 
 from ..address import Address
 from ..errors import PyssError
-from ..net.channel import Channel
 from ..net.dialer import Dialed, Dialer, Dialing
 from ..protocol.keyring import Keyring
 from ..protocol.shadowsocks import client_transforms
@@ -30,6 +29,9 @@ class Route(Protocol):
 
     def dial(self, target: Address, done: Dialed) -> Dialing:
         """Connect; `done(channel, error)` comes later, once, unless cancelled."""
+
+    def dialed(self, error: Optional[PyssError]) -> None:
+        """How that ended."""
 
     def transforms(self, target: Address) -> tuple[Transform, Transform]:
         """For the way up and the way down, of a connection that `dial` made."""
@@ -54,6 +56,9 @@ class Direct:
     def dial(self, target: Address, done: Dialed) -> Dialing:
         return self.dialer.dial(target, done)
 
+    def dialed(self, error: Optional[PyssError]) -> None:
+        pass
+
     def transforms(self, target: Address) -> tuple[Transform, Transform]:
         return Plain(), Plain()
 
@@ -74,11 +79,10 @@ class ShadowsocksServer:
         self._suspected = -SUSPECT_EVERY
 
     def dial(self, target: Address, done: Dialed) -> Dialing:
-        def dialed(channel: Channel | None, error: PyssError | None) -> None:
-            self.failed = self._dialer.loop.now if error is not None else -PASS_OVER
-            done(channel, error)
+        return self._dialer.dial(self.address, done)
 
-        return self._dialer.dial(self.address, dialed)
+    def dialed(self, error: Optional[PyssError]) -> None:
+        self.failed = -PASS_OVER if error is None else self._dialer.loop.now
 
     def transforms(self, target: Address) -> tuple[Transform, Transform]:
         return client_transforms(self.keyring, target)
@@ -133,6 +137,8 @@ class Shadowsocks:
     def route(self) -> Route:
         servers = self.servers
         count = len(servers)
+        if count == 1:
+            return servers[0]
         for step in range(count):
             server = servers[(self._next + step) % count]
             if server._dialer.loop.now - server.failed >= PASS_OVER:

@@ -42,7 +42,7 @@ class Limits:
 
     @property
     def first(self) -> float:
-        """When a session's timer first looks: before the earliest deadline it could have."""
+        """When a session's timer first looks: at the earliest deadline it could have."""
         return min(self.greeting, self.dial, self.idle)
 
 
@@ -82,6 +82,8 @@ class Service:
     verbose   whether lines of level "debug" are wanted
     quiet     whether not even the one line for each session is wanted
     sockets   how many descriptors the process may have open
+
+    ports     that it listens on
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Service:
         self.outbound = outbound
         self.report = report
         self.limits = limits
+        self.first = limits.first
         self.verbose = verbose
         self.quiet = quiet
         self.capacity = max(1, (sockets - RESERVED_DESCRIPTORS) // 2)
@@ -108,6 +111,7 @@ class Service:
         self.statistics = Statistics()
         self.joining = Joining(loop, limits.join)
         self.listeners: list[Listener] = []
+        self.ports: set[int] = set()
 
     def listen(self, host: str, port: int) -> Listener:
         """Accept on host:port from now on.  Raises OSError."""
@@ -119,6 +123,7 @@ class Service:
             complain=lambda text: self.report("warning", text),
         )
         self.listeners.append(listener)
+        self.ports.add(listener.address[1])
         return listener
 
     def close(self) -> None:

@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any, Optional, Protocol
 from ..address import Address, join_host_port
 from ..errors import DialTimeout, Disconnected, PeerReset, PyssError, SilenceLimit
 from ..net.channel import Channel, OnReady
-from ..net.dialer import Dialed, Dialing
+from ..net.dialer import Dialing
 from ..net.loop import READ
 from ..net.sockets import WOULD_BLOCK, Socket, SocketAddress, finish_writing, is_broken
 from ..protocol.dialogue import Dialogue
-from ..protocol.request import Request
+from ..protocol.request import Request, silence
 from .accounting import SessionRecord
 from .outbounds import Route
 from .pump import Pump, stream
@@ -59,6 +59,9 @@ LAST_READS = 4  # of a client that is to be closed now
 class Forward(Protocol):
     """A relay that sessions are handed over to."""
 
+    def dialed(self, channel: Optional[Channel], error: Optional[PyssError]) -> None:
+        """The way that `dial_next` opened stands, and the session has it as its target; or not."""
+
     def silent(self) -> None:
         """Nothing has moved for as long as a session may be idle."""
 
@@ -67,8 +70,8 @@ class Session:
     """See the module.  `Service` makes one for each accepted connection."""
 
     __slots__ = (
-        "_detail", "_dial", "_dialed_to", "_dialogue", "_timer", "client", "down", "loop", "named", "peer",
-        "request", "route", "seen", "service", "started", "state", "status", "target", "up",
+        "_detail", "_dial", "_dialogue", "_timer", "client", "down", "loop", "named", "peer", "request", "route",
+        "seen", "service", "started", "state", "status", "target", "up",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: Socket, peer: SocketAddress) -> None:
@@ -84,13 +87,12 @@ class Session:
         self.down: Optional[Pump] = None
         self.route: Optional[Route] = None
         self._dial: Optional[Dialing] = None
-        self._dialed_to: Optional[Dialed] = None
         self.status = "ok"
         self._detail = ""
-        self.client = Channel(sock, greet, self)
-        self._dialogue: Optional[Dialogue[Any]] = Dialogue(service.inbound.script(self.client))
-        self._timer = loop.call_later(service.limits.first, self._on_time, self)
-        loop.watch(self.client, READ)
+        self._dialogue: Optional[Dialogue[Any]] = Dialogue(service.inbound.script)
+        self._timer = loop.timers.arm(loop.now + service.first, self._on_time, self)
+        self.client = client = Channel(sock, greet, self)
+        loop.watch(client, READ)
 
     # --- GREETING --------------------------------------------------------------------------------
     def hear(self, data: bytes) -> None:
@@ -152,51 +154,53 @@ class Session:
         """The inbound's script has ended: open the way to the target."""
         self._enter(DIALING)
         self.client.on_ready = hold
-        self._open_way(request, self._dialed)
+        self._open_way(request)
 
-    def _open_way(self, request: Request, done: Dialed) -> None:
+    def _open_way(self, request: Request) -> None:
+        service = self.service
         self.request = request
-        self.named = request.target
+        self.named = target = request.target
         self.seen = self.loop.now
-        self.service.dialing(self)
-        self.route = self.service.outbound.route()
-        self._dialed_to = done
-        self._dial = self.route.dial(request.target, self._dial_ended)
+        service.dialing(self)
+        self.route = route = service.outbound.route()
+        self._dial = route.dial(target, self._dial_ended)
 
     def _dial_ended(self, channel: Optional[Channel], error: Optional[PyssError]) -> None:
-        done, self._dialed_to = self._dialed_to, None
         self._dial = None
-        assert done is not None
         try:
-            done(channel, error)
-        except Exception as fault:  # it was called in the dial's name, and is this session's fault
+            assert self.route is not None
+            self.route.dialed(error)
+            if channel is not None:
+                channel.owner = self
+                self.target = channel
+            if self.state == FORWARDING:
+                forward: Forward = self.client.incoming
+                forward.dialed(channel, error)
+            elif channel is not None:
+                self._dialed(channel)
+            elif error is not None:
+                self._unreached(error)
+        except Exception as fault:  # this was called in the dial's name, and is this session's fault
             if channel is not None and channel is not self.target:
                 self.loop.retire(channel)
             self.abort(fault)
 
-    def _dialed(self, channel: Optional[Channel], error: Optional[PyssError]) -> None:
-        request = self.request
+    def _unreached(self, error: PyssError) -> None:
+        assert self.request is not None
+        answer = self.request.refused(error)
+        if answer:
+            self.refuse(error, answer)
+        else:
+            self.abort(error)
+
+    def _dialed(self, channel: Channel) -> None:
+        request, self.request = self.request, None
         assert request is not None
-        if channel is None:
-            assert error is not None
-            answer = request.refused(error)
-            if answer:
-                self.refuse(error, answer)
-            else:
-                self.abort(error)
-            return
-        self.adopt(channel)
         self._enter(STREAMING)
         self.seen = self.loop.now
-        words = request.accepted(channel.sock.getsockname())
-        if words and not self._tell(words):
-            return
-        self._stream(request, channel)
-
-    def adopt(self, channel: Channel) -> None:
-        """The connection that was dialed is this session's from now on."""
-        channel.owner = self
-        self.target = channel
+        # What has no words needs no address for them.
+        if request.accepted is silence or self._tell(request.accepted(channel.sock.getsockname())):
+            self._stream(request, channel)
 
     # --- FORWARDING ------------------------------------------------------------------------------
     def hand_over(self, on_ready: OnReady, forward: Forward) -> None:
@@ -205,20 +209,20 @@ class Session:
         self.client.on_ready = on_ready
         self.client.incoming = forward
 
-    def dial_next(self, request: Request, done: Dialed) -> None:
-        """Open the way to another target; `done` is called later, once, unless this session ends before."""
+    def dial_next(self, request: Request) -> None:
+        """Open the way to another target; `Forward.dialed` is called later, once, unless this session ends before."""
         if self.named is not None:
             self.service.account(self)
             self.up = self.down = None
             self.started = self.loop.now
-        self._open_way(request, done)
+        self._open_way(request)
         self._hasten()
 
-    def drop_target(self) -> None:
+    def drop_target(self, *, reset: bool = False) -> None:
         """End the connection to the target, if there is one."""
         target, self.target = self.target, None
         if target is not None:
-            self.loop.retire(target)
+            self.loop.retire(target, reset=reset)
             target.incoming = target.outgoing = None
             target.owner = self.loop
 
@@ -234,16 +238,14 @@ class Session:
         loop = self.loop
         client = self.client
         assert self.route is not None
-        self.request = None
-        seal, unseal = self.route.transforms(request.target)
-        upstream = request.upstream or seal
-        self.up = up = Pump(self, loop, client, channel, upstream)
-        self.down = down = Pump(self, loop, channel, client, request.downstream or unseal)
+        sealer, opener = self.route.transforms(request.target)
+        self.up = up = Pump(self, loop, client, channel, request.upstream or sealer)
+        self.down = down = Pump(self, loop, channel, client, request.downstream or opener)
         payload = request.payload
         client.on_ready = channel.on_ready = stream
         down.start()
         if payload:
-            up.feed(payload, seal)
+            up.feed(payload, sealer)
             if self.state == CLOSED:
                 return
         elif request.upstream is None:
@@ -290,14 +292,15 @@ class Session:
         if error is not None:
             self._note(error)
         self._timer.cancel()
-        self._forget_dial()
-        self._drop_dialogue()
+        if self._dial is not None:
+            self._forget_dial()
+        if self._dialogue is not None:
+            self._drop_dialogue()
         loop = self.loop
         client = self.client
         loop.retire(client, reset=reset)
-        if reset and self.target is not None:
-            loop.retire(self.target, reset=True)
-        self.drop_target()
+        if self.target is not None:
+            self.drop_target(reset=reset)
         self.service.ended(self)
         # No cycles: what ends here is freed here, without the garbage collector.
         client.incoming = client.outgoing = None
@@ -323,13 +326,13 @@ class Session:
 
     def record(self) -> SessionRecord:
         return SessionRecord(
-            client=self.client_name,
-            target="-" if self.named is None else str(self.named),
-            status=self.status,
-            upstream=0 if self.up is None else self.up.count,
-            downstream=0 if self.down is None else self.down.count,
-            seconds=self.loop.now - self.started,
-            detail=self._detail,
+            self.client_name,
+            "-" if self.named is None else str(self.named),
+            self.status,
+            0 if self.up is None else self.up.count,
+            0 if self.down is None else self.down.count,
+            self.loop.now - self.started,
+            self._detail,
         )
 
     def _note(self, error: PyssError) -> None:
@@ -345,7 +348,7 @@ class Session:
     def _forget_dial(self) -> None:
         if self._dial is not None:
             self._dial.cancel()
-            self._dial = self._dialed_to = None
+            self._dial = None
 
     def _drop_dialogue(self) -> None:
         if self._dialogue is not None:

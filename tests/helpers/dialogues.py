@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Callable, NamedTuple, Optional
 
 from pyss.address import Address
-from pyss.errors import ProxyLoop, PyssError
+from pyss.errors import PyssError
 from pyss.protocol import shadowsocks
 from pyss.protocol.credentials import Credentials
 from pyss.protocol.dialogue import Dialogue, Script
@@ -26,7 +26,6 @@ from .codecs import FEW_2017, FEW_2022, METHODS_2022, NOW, bytes_of, flipped, ke
 
 ACCOUNTS = Credentials([("user", "pässword"), ("other", "")])
 EVERYBODY = Credentials()
-ITSELF = Address.of("127.0.0.1", 1080)
 MONOTONIC = 1000.0
 BOUND = ("192.0.2.9", 4711)
 PAYLOAD = b"\x05\x01\x00 GET / HTTP/1.1\r\n\r\n" + bytes(range(40))
@@ -137,13 +136,8 @@ def _stream(result: Any, pieces: list[bytes], replies: bytes, memory: Memory) ->
 
 
 # --- scripts -------------------------------------------------------------------------------------
-def guard(target: Address) -> None:
-    if target == ITSELF:
-        raise ProxyLoop(f"{target} is this proxy itself")
-
-
 def proxy(credentials: Credentials = EVERYBODY) -> Factory:
-    return lambda memory: lambda io: mixed(io, credentials, guard)
+    return lambda memory: lambda io: mixed(io, credentials)
 
 
 def server(name: str) -> Factory:
@@ -265,7 +259,6 @@ def _refused() -> Iterable[Case]:
         ("address-type", b"\x05\x01\x00\x02", 8, "unsupported-address"),
         ("empty-name", b"\x05\x01\x00\x03\x00", 1, "bad-address"),
         ("name-with-space", b"\x05\x01\x00\x03\x03a b\x00\x50", 1, "bad-address"),
-        ("loop", b"\x05\x01\x00" + ITSELF.wire, 2, "loop"),
     ):
         yield Case(
             f"socks5-{name}", proxy(), GREETED + request, replies=b"\x05\x00" + refusal_5(code), status=status

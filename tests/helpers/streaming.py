@@ -82,7 +82,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> Shrink:
         monkeypatch.setattr("pyss.net.dialer.new_stream", small_stream)
         for service in (running.local, running.server):
             if service is not None:
-                small_buffers(service.listeners[0]._socket)
+                small_buffers(service.listeners[0]._channel.sock)
 
     return shrink
 

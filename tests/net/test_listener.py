@@ -99,7 +99,7 @@ def test_nodelay_where_it_is_not_inherited(loop: Loop, wires: Wires) -> None:
 def test_a_connection_that_somebody_else_took_is_nothing(loop: Loop, wires: Wires, port: Port) -> None:
     """As with several workers on one socket: it was readable, and is not any more."""
     client = wires.connect(port.number)
-    listening = port.listener._socket
+    listening = port.listener._channel.sock
     with selectors.DefaultSelector() as selector:
         selector.register(listening, selectors.EVENT_READ)
         assert selector.select(20)

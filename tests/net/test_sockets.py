@@ -212,12 +212,12 @@ class WithoutShortcut:
 @pytest.mark.parametrize("host", [HOST, "::1"])
 def test_accepting(wires: Wires, host: str, shortcut: bool) -> None:
     listening = wires.keep(sockets.listening_socket(host, 0))
-    listener: Any = listening if shortcut else WithoutShortcut(listening)
+    accept = sockets.acceptor(listening if shortcut else WithoutShortcut(listening))  # type: ignore[arg-type]
     with pytest.raises(BlockingIOError):
-        sockets.accept(listener)
+        accept()
     with socket.create_connection(listening.getsockname()[:2], PATIENT) as client:
         wait(listening, selectors.EVENT_READ)
-        sock, peer = sockets.accept(listener)
+        sock, peer = accept()
         try:
             assert peer == client.getsockname()
             assert sock.family == listening.family

@@ -113,7 +113,7 @@ class Model(RuleBasedStateMachine):
     @invariant()
     def the_heap_is_small(self) -> None:
         assert len(self.armed) <= len(self.timers) <= max(2 * len(self.armed), len(self.armed) + 64)
-        assert self.timers._dead == len(self.timers) - len(self.armed)
+        assert self.timers.dead == len(self.timers) - len(self.armed)
 
 
 TestModel = Model.TestCase
@@ -180,7 +180,7 @@ def test_timers_cancel_each_other_and_themselves(loop: Loop) -> None:
     loop.call_later(0, lambda: ran.append("third"))
     loop.tick(0)
     assert ran == ["first", "third"]
-    assert loop.timers._dead == 0
+    assert loop.timers.dead == 0
 
 
 def test_a_timer_that_arms_itself_again_runs_again(loop: Loop) -> None:

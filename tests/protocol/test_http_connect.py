@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 import pytest
 from helpers.codecs import every_split
-from helpers.dialogues import ACCOUNTS, BOUND, EVERYBODY, basic, connect, guard
+from helpers.dialogues import ACCOUNTS, BOUND, EVERYBODY, basic, connect
 
 from pyss import errors
 from pyss.address import Address
@@ -19,7 +19,7 @@ from pyss.protocol.request import Request
 
 
 def dialogue(credentials: Credentials = EVERYBODY) -> Dialogue[Any]:
-    return Dialogue(lambda io: http.http(io, credentials, guard))
+    return Dialogue(lambda io: http.http(io, credentials))
 
 
 def request(data: bytes, credentials: Credentials = EVERYBODY) -> Request:
@@ -88,12 +88,6 @@ def test_a_name_that_is_no_text() -> None:
     error, response = refused(connect("?:443").replace(b"?", b"\xff\xfe"))
     assert error.status == "bad-address"
     assert parts(response)[0] == 400
-
-
-def test_the_proxy_itself_is_no_target() -> None:
-    error, response = refused(connect("127.0.0.1:1080"))
-    assert error.status == "loop"
-    assert parts(response)[0] == 508
 
 
 def test_success() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from helpers.dialogues import ACCOUNTS, EVERYBODY, NAME, V4, connect, guard
+from helpers.dialogues import ACCOUNTS, EVERYBODY, NAME, V4, connect
 
 from pyss.errors import ProtocolError
 from pyss.protocol.dialogue import Dialogue
@@ -15,7 +15,7 @@ from pyss.protocol.request import Request
 
 
 def dialogue() -> Dialogue[Any]:
-    return Dialogue(lambda io: mixed(io, EVERYBODY, guard))
+    return Dialogue(lambda io: mixed(io, EVERYBODY))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_begins_neither_is_refused_at_its_first_byte() -> None:
 
 def test_the_accounts_hold_for_all_of_them() -> None:
     for data in (b"\x05\x01\x00", b"\x04\x01\x01\xbb\xc6\x33\x64\x07\0", connect("example.org:80")):
-        io: Dialogue[Any] = Dialogue(lambda io: mixed(io, ACCOUNTS, guard))
+        io: Dialogue[Any] = Dialogue(lambda io: mixed(io, ACCOUNTS))
         with pytest.raises(ProtocolError) as caught:
             io.feed(data)
         assert caught.value.status == "credentials"

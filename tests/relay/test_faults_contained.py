@@ -155,12 +155,9 @@ def test_a_bug_in_an_inbound_ends_that_session(selector: SelectorFactory, method
 
 @every_selector
 def test_a_bug_in_a_running_script_ends_that_session(selector: SelectorFactory) -> None:
-    def script(channel: Any) -> Any:
-        def run(io: Any) -> Any:
-            yield from io.take(2)
-            raise Bug("script")
-
-        return run
+    def script(io: Any) -> Any:
+        yield from io.take(2)
+        raise Bug("script")
 
     with two_sessions(selector) as (running, connect):
         assert running.local is not None
