@@ -44,7 +44,7 @@ class Loop:
 
     def __init__(self, selector: Optional[selectors.BaseSelector] = None, *, debug: bool = False) -> None:
         self._selector = selector or default_selector()
-        self._select = self._selector.select
+        self._select: Callable[[Optional[float]], list[tuple[selectors.SelectorKey, int]]] = self._selector.select
         # A descriptor that is about to be closed need not be taken out of epoll first.
         self._forget = getattr(self._selector, "forget", self._selector.unregister)
         self.rx = memoryview(bytearray(READ_SIZE))
@@ -56,7 +56,8 @@ class Loop:
         self._from_threads: deque[tuple[Callable[[], None], Failable]] = deque()
         self._retired: list[Channel] = []
         self._running = False
-        self._debug = debug
+        if debug:
+            self._select = self._poison_and_select
         self._wake_end, far_end = socket.socketpair()
         self._wake_end.setblocking(False)
         far_end.setblocking(False)
@@ -134,16 +135,18 @@ class Loop:
         timeout = timers.due - self.now
         if timeout > longest:
             timeout = longest
-        ready = self._select(0 if self._soon else timeout)
+        if self._soon:
+            timeout = 0.0
+        select = self._select  # and `on_ready` below: a call of an attribute is slower than one of a local name
+        ready = select(timeout)
         self.now = now = monotonic()
         for key, mask in ready:
             channel: Channel = key.data
+            on_ready = channel.on_ready
             try:
-                channel.on_ready(channel, mask)
+                on_ready(channel, mask)
             except Exception as error:
                 self._fault(channel.owner, error)
-            if self._debug:
-                self._poison()
         if timers.due <= now:
             self._run_timers()
         if self._soon:
@@ -200,10 +203,11 @@ class Loop:
             pass
         self._run_calls(self._from_threads)
 
-    def _poison(self) -> None:
+    def _poison_and_select(self, timeout: Optional[float]) -> list[tuple[selectors.SelectorKey, int]]:
         """Debug mode: whoever kept a view of scratch reads rubbish from now on."""
         self.rx[:] = b"\xdd" * len(self.rx)
         self.tx[:] = b"\xdd" * len(self.tx)
+        return self._selector.select(timeout)
 
 
 def _log_fault(error: BaseException) -> None:

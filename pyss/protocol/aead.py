@@ -29,9 +29,7 @@ SEALED_LENGTH = LENGTH + TAG
 OVERHEAD = SEALED_LENGTH + TAG  # of one chunk
 SMALL = 1400  # bytes, one packet
 
-# The first nonces as bytes: most sessions never need another.
-_COUNTED = 1024
-NONCES = tuple(number.to_bytes(12, "little") for number in range(_COUNTED + 2))
+_integer = int.from_bytes
 
 
 class Sealer:
@@ -57,11 +55,11 @@ class Sealer:
         aead = self._aead
         if aead is None:
             return self._begin(rx, size, tx)
-        nonce = self._nonce
-        if size <= SMALL and nonce < _COUNTED:
+        if size <= SMALL:
+            nonce = self._nonce
             self._nonce = nonce + 2
-            return aead.encrypt(NONCES[nonce], size.to_bytes(LENGTH, "big"), None) + aead.encrypt(
-                NONCES[nonce + 1], rx[:size], None
+            return aead.encrypt(nonce.to_bytes(12, "little"), size.to_bytes(LENGTH, "big"), None) + aead.encrypt(
+                (nonce + 1).to_bytes(12, "little"), rx[:size], None
             )
         return tx[: self._seal(aead, rx, size, tx, 0)]
 
@@ -145,17 +143,16 @@ class Opener:
         aead = self._aead
         if aead is None:
             return self._begin(rx, size, tx)
-        nonce = self._nonce
-        if size > SMALL or self._length or nonce >= _COUNTED or size < SEALED_LENGTH:
+        if size > SMALL or size < SEALED_LENGTH or self._length:
             return self._open(aead, rx, size, tx, 0)
+        nonce = self._nonce
         try:
-            header = aead.decrypt(NONCES[nonce], rx[:SEALED_LENGTH], None)
+            length = _integer(aead.decrypt(nonce.to_bytes(12, "little"), rx[:SEALED_LENGTH], None), "big")
             self._nonce = nonce + 1
-            length = header[0] << 8 | header[1]
             if length + OVERHEAD != size or not length:
                 self._length = self._checked(length)
                 return self._open(aead, rx, size, tx, SEALED_LENGTH)
-            plain = aead.decrypt(NONCES[nonce + 1], rx[SEALED_LENGTH:size], None)
+            plain = aead.decrypt((nonce + 1).to_bytes(12, "little"), rx[SEALED_LENGTH:size], None)
         except self.keyring.rejected:
             return self._fail(BadTag("a chunk does not carry a valid tag"))
         except CipherError as fault:
@@ -182,10 +179,10 @@ class Opener:
                 if not length:
                     if size - at < SEALED_LENGTH:
                         break
-                    header = decrypt(nonce.to_bytes(12, "little"), rx[at : at + SEALED_LENGTH], None)
+                    length = _integer(decrypt(nonce.to_bytes(12, "little"), rx[at : at + SEALED_LENGTH], None), "big")
                     nonce += 1
                     at += SEALED_LENGTH
-                    length = self._checked(header[0] << 8 | header[1])
+                    length = self._checked(length)
                 end = at + length + TAG
                 if end > size:
                     break

@@ -25,7 +25,7 @@ from typing import Optional
 from ..address import Address
 from ..crypto.backends import Aead
 from ..errors import BadHeader, BadTag, BadTime
-from .aead import NONCES, TAG, Opener, Sealer
+from .aead import TAG, Opener, Sealer
 from .keyring import Keyring
 from .transform import Output
 
@@ -35,6 +35,7 @@ TOLERANCE = 30  # seconds; SIP022 section 3.1.3
 MOST_PADDING = 900  # bytes; SIP022 section 3.1.2
 FIXED = 1 + 8 + 2  # of a request's first header, without its tag
 CHUNK_SIZE = 0xFFFF
+FIRST, SECOND = bytes(12), b"\x01" + bytes(11)  # nonces of the headers
 
 
 def check_time(stamp: bytes, now: float) -> None:
@@ -88,8 +89,8 @@ class RequestSealer(Sealer):
         fixed = bytes((REQUEST,)) + time + len(variable).to_bytes(2, "big")
         middle = at + FIXED + TAG
         end = middle + len(variable) + TAG
-        aead.encrypt_into(NONCES[0], fixed, None, tx[at:middle])
-        aead.encrypt_into(NONCES[1], variable, None, tx[middle:end])
+        aead.encrypt_into(FIRST, fixed, None, tx[at:middle])
+        aead.encrypt_into(SECOND, variable, None, tx[middle:end])
         self._nonce = 2
         return tx[: self._seal(aead, rx[initial:size], size - initial, tx, end)]
 
@@ -125,8 +126,8 @@ class ResponseSealer(Sealer):
         header = bytes((RESPONSE,)) + time + self._request_salt + first.to_bytes(2, "big")
         middle = at + len(header) + TAG
         end = middle + first + TAG
-        aead.encrypt_into(NONCES[0], header, None, tx[at:middle])
-        aead.encrypt_into(NONCES[1], rx[:first], None, tx[middle:end])
+        aead.encrypt_into(FIRST, header, None, tx[at:middle])
+        aead.encrypt_into(SECOND, rx[:first], None, tx[middle:end])
         self._nonce = 2
         return tx[: self._seal(aead, rx[first:size], size - first, tx, end)]
 
@@ -153,7 +154,7 @@ class ResponseOpener(Opener):
             return b""
         aead = keyring.session(bytes(rx[:salt_size]))
         try:
-            header = aead.decrypt(NONCES[0], bytes(rx[salt_size:header_end]), None)
+            header = aead.decrypt(FIRST, bytes(rx[salt_size:header_end]), None)
             self._length = self._parse(header)
         except keyring.rejected:
             return self._fail(BadTag("the answer does not carry a valid tag"))

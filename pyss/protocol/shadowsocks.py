@@ -14,7 +14,9 @@ from ..crypto.methods import Family
 from ..errors import BadTag, Replayed
 from .aead import TAG, Opener, Sealer
 from .aead2022 import (
+    FIRST,
     FIXED,
+    SECOND,
     RequestOpener,
     RequestSealer,
     ResponseOpener,
@@ -115,11 +117,11 @@ def accept_2022(
     aead = keyring.session(salt)
     opener = RequestOpener(keyring, aead)
     try:
-        length = parse_fixed_header(aead.decrypt(bytes(12), head[salt_size:], None), keyring.clock())
+        length = parse_fixed_header(aead.decrypt(FIRST, head[salt_size:], None), keyring.clock())
         if not memory.remember(salt, monotonic()):
             raise Replayed("this salt was used before")
         sealed = yield from io.take(length + TAG)
-        target, payload = parse_variable_header(aead.decrypt(b"\x01" + bytes(11), sealed, None))
+        target, payload = parse_variable_header(aead.decrypt(SECOND, sealed, None))
     except keyring.rejected:
         raise BadTag("the header does not carry a valid tag") from None
     payload += opener.open(io.rest())

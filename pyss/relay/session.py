@@ -33,7 +33,7 @@ from ..protocol.dialogue import Dialogue
 from ..protocol.request import Request, silence
 from .accounting import SessionRecord
 from .outbounds import Route
-from .pump import Pump, stream
+from .pump import Pump, stream_down, stream_up
 
 if TYPE_CHECKING:
     from .service import Service
@@ -242,7 +242,8 @@ class Session:
         self.up = up = Pump(self, loop, client, channel, request.upstream or sealer)
         self.down = down = Pump(self, loop, channel, client, request.downstream or opener)
         payload = request.payload
-        client.on_ready = channel.on_ready = stream
+        client.on_ready = stream_up
+        channel.on_ready = stream_down
         down.start()
         if payload:
             up.feed(payload, sealer)

@@ -272,6 +272,7 @@ def test_debug_mode_spoils_what_was_kept_of_the_scratch(wires: Wires, debug: boo
     loop.watch(Channel(near, ready, Owner()), READ)
     far.sendall(b"x")
     turn(loop, lambda: kept)
+    loop.tick(0)
     assert [bytes(view) for view in kept] == [b"\xdd" * 4 if debug else b"good"] * 2
     loop.close()
 
