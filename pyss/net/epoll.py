@@ -103,18 +103,17 @@ if sys.platform == "linux":
             return key
 
         def unregister(self, fileobj: Any) -> Any:
-            key = self.forget(fileobj)
+            key = _find(self._keys, fileobj)
+            self._keys[key.fd] = None
             try:
                 self._epoll.unregister(key.fd)
             except OSError:  # closed meanwhile
                 pass
             return key
 
-        def forget(self, fileobj: Any) -> Any:
+        def forget(self, fd: int) -> None:
             """Like `unregister`, for a descriptor that is about to be closed: close() tells the kernel."""
-            key = _find(self._keys, fileobj)
-            self._keys[key.fd] = None
-            return key
+            self._keys[fd] = None
 
         def select(self, timeout: Optional[float] = None) -> list[Any]:
             keys = self._keys

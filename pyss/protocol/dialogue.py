@@ -28,23 +28,24 @@ LIMIT = 128 * 1024  # bytes that may wait unread in one dialogue: more than any 
 class Dialogue(Generic[Result]):
     """One run of a script.
 
+    begin   makes the script when the first bytes are here, and may look at them
     result  what the script returned; None until then
     """
 
-    __slots__ = ("_buffer", "_reads", "_said", "_script", "_searched", "result")
+    __slots__ = ("_begin", "_buffer", "_reads", "_said", "_script", "_searched", "result")
 
-    def __init__(self, script: Callable[[Dialogue[Result]], Script[Result]]) -> None:
+    def __init__(self, begin: Callable[[Dialogue[Result]], Script[Result]]) -> None:
+        self._begin: Optional[Callable[[Dialogue[Result]], Script[Result]]] = begin
         self._buffer = b""
         self._reads = 0
         self._searched = 0
         self._said = b""
         self.result: Optional[Result] = None
-        self._script: Optional[Script[Result]] = script(self)
-        next(self._script)  # up to its first wait: no script ends before the first byte
+        self._script: Optional[Script[Result]] = None
 
     # --- the driver's side -----------------------------------------------------------------------
     def feed(self, data: bytes) -> bool:
-        """Hand in what one read brought; True when the script has ended and `result` stands.
+        """Hand in what one read brought, at least a byte; True when the script has ended and `result` stands.
 
         Raises what the script raises: ProtocolError or CipherError.
         """
@@ -53,12 +54,14 @@ class Dialogue(Generic[Result]):
         if len(buffer) > LIMIT:
             raise ProtocolError(f"more than {LIMIT} bytes before the request was complete")
         script = self._script
-        assert script is not None
+        if script is None:
+            assert self._begin is not None
+            script = self._script = self._begin(self)
         try:
             next(script)
         except StopIteration as stop:
             self.result = stop.value
-            self._script = None
+            self.drop()
             return True
         return False
 
@@ -68,7 +71,7 @@ class Dialogue(Generic[Result]):
 
     def drop(self) -> None:
         """Give up; without this a half-run script and its dialogue would wait for the garbage collector."""
-        self._script = None
+        self._script = self._begin = None
 
     def replies(self) -> bytes:
         """What the script has said since the last call."""
@@ -76,6 +79,11 @@ class Dialogue(Generic[Result]):
         return said
 
     # --- the script's side -----------------------------------------------------------------------
+    @property
+    def here(self) -> bytes:
+        """What has come and was not taken yet."""
+        return self._buffer
+
     def reply(self, data: bytes) -> None:
         self._said += data
 

@@ -13,12 +13,12 @@ from .request import Request
 
 
 def mixed(io: Dialogue[Any], credentials: Credentials) -> Script[Union[Request, PlainHttp]]:
-    """Whatever the client speaks.  Raises ProtocolError."""
-    (first,) = yield from io.peek(1)
+    """The script for what the client has begun to speak.  Raises ProtocolError."""
+    first = io.here[0]
     if first == socks5.VERSION:
-        return (yield from socks5.socks5(io, credentials))
+        return socks5.socks5(io, credentials)
     if first == socks4.VERSION:
-        return (yield from socks4.socks4(io, credentials))
+        return socks4.socks4(io, credentials)
     if 0x41 <= first <= 0x7A:  # a letter: the method of an HTTP request
-        return (yield from http.http(io, credentials))
+        return http.http(io, credentials)
     raise ProtocolError(f"byte 0x{first:02x} begins neither SOCKS nor HTTP")

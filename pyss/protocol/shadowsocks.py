@@ -90,18 +90,21 @@ def accept_2017(
     opener = Opener(keyring, keyring.session(salt))
     plain = b""
     checked = False
-    while (parsed := Address.parse(plain)) is None:
+    while True:
+        plain += opener.open((yield from io.some()))
+        if not checked and opener.authenticated:
+            # Only now: an unauthenticated salt would let anybody fill the memory.
+            if not memory.remember(salt, monotonic()):
+                raise Replayed("this salt was used before")
+            checked = True
+        parsed = Address.parse(plain)
+        if parsed is not None:
+            break
         if opener.fault is not None:
             try:
                 raise opener.fault
             finally:
                 del opener  # holds the fault, whose traceback holds this frame: a cycle, and the session in it
-        plain += opener.open((yield from io.some()))
-        if opener.authenticated and not checked:
-            # Only now: an unauthenticated salt would let anybody fill the memory.
-            if not memory.remember(salt, monotonic()):
-                raise Replayed("this salt was used before")
-            checked = True
     target, at = parsed
     return Request(
         target, plain[at:], upstream=opener, downstream=RememberingSealer(keyring, memory, monotonic)

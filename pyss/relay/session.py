@@ -89,7 +89,7 @@ class Session:
         self._dial: Optional[Dialing] = None
         self.status = "ok"
         self._detail = ""
-        self._dialogue: Optional[Dialogue[Any]] = Dialogue(service.inbound.script)
+        self._dialogue: Optional[Dialogue[Any]] = Dialogue(service.inbound.script)  # while it lasts
         self._timer = loop.timers.arm(loop.now + service.first, self._on_time, self)
         self.client = client = Channel(sock, greet, self)
         loop.watch(client, READ)
@@ -289,7 +289,7 @@ class Session:
         """The only way out, taken once."""
         if self.state == CLOSED:
             return
-        self._enter(CLOSED)
+        self.state = CLOSED
         if error is not None:
             self._note(error)
         self._timer.cancel()
