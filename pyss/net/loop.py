@@ -83,6 +83,7 @@ class Loop:
         if channel.on_ready is ignore:
             return
         channel.on_ready = ignore
+        channel.incoming = channel.outgoing = None  # else whoever reads or writes here would live on in a cycle
         if reset:
             reset_on_close(channel.sock)
         if channel.events:

@@ -65,7 +65,7 @@ class Dialogue(Generic[Result]):
             return True
         return False
 
-    def end(self) -> None:
+    def end(self) -> bool:
         """The peer will send no more; always raises Disconnected."""
         raise Disconnected("the peer closed before its request was complete")
 

@@ -100,9 +100,7 @@ class Session:
         dialogue = self._dialogue
         assert dialogue is not None
         try:
-            if not data:
-                dialogue.end()
-            done = dialogue.feed(data)
+            done = dialogue.feed(data) if data else dialogue.end()
         except Disconnected as error:
             self.close(error)
             return
@@ -222,9 +220,9 @@ class Session:
         """End the connection to the target, if there is one."""
         target, self.target = self.target, None
         if target is not None:
-            self.loop.retire(target, reset=reset)
-            target.incoming = target.outgoing = None
-            target.owner = self.loop
+            loop = self.loop
+            loop.retire(target, reset=reset)
+            target.owner = loop
 
     def linger(self) -> None:
         """All is said: send FIN, and read on until the client has heard it."""
@@ -289,7 +287,7 @@ class Session:
         """The only way out, taken once."""
         if self.state == CLOSED:
             return
-        self.state = CLOSED
+        self._enter(CLOSED)
         if error is not None:
             self._note(error)
         self._timer.cancel()
@@ -298,14 +296,11 @@ class Session:
         if self._dialogue is not None:
             self._drop_dialogue()
         loop = self.loop
-        client = self.client
-        loop.retire(client, reset=reset)
-        if self.target is not None:
-            self.drop_target(reset=reset)
+        loop.retire(self.client, reset=reset)
+        self.drop_target(reset=reset)
         self.service.ended(self)
         # No cycles: what ends here is freed here, without the garbage collector.
-        client.incoming = client.outgoing = None
-        client.owner = loop
+        self.client.owner = loop
         self.up = self.down = None
 
     @property
