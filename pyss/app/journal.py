@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Optional, TextIO
+from typing import TYPE_CHECKING, Optional, TextIO
 
 from ..errors import ConfigError
 from ..net.clock import wall
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler  # takes no type before Python 3.11
 
 LINE = "%(asctime)s %(levelname)-8s %(message)s"
 DATE = "%Y-%m-%d %H:%M:%S"
@@ -42,7 +47,7 @@ class _Formatter(logging.Formatter):
         return f"{self.formatTime(record)} {record.levelname:<8} {record.getMessage()}"  # as LINE says
 
 
-class _ToStream(logging.StreamHandler[TextIO]):
+class _ToStream(_StreamHandler):
     """Writes a line and flushes; one thread reports, so nothing is locked."""
 
     def emit(self, record: logging.LogRecord) -> None:
