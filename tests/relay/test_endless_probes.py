@@ -37,7 +37,7 @@ class NeverEmpty:
 
 @pytest.mark.parametrize("probe", [b"x", bytes(100)], ids=["unfinished", "refused"])
 def test_a_prober_that_never_stops_sees_fin(probe: bytes, selector: SelectorFactory) -> None:
-    with relay(selector, method=METHOD_2022, with_local=False, limits=Limits(greeting=0.5)) as running:
+    with relay(selector, method=METHOD_2022, with_local=False, limits=Limits(greeting=0.25)) as running:
         assert running.server is not None
         sessions = running.server.sessions
         with connect(running.server_port) as prober:

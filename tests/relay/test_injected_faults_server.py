@@ -18,7 +18,7 @@ from pyss.relay.outbounds import Direct
 from pyss.relay.service import Limits
 from pyss.relay.session import Session
 
-LIMITS = Limits(greeting=120.0, dial=0.4)
+LIMITS = Limits(greeting=120.0, dial=0.2)
 
 
 class Injected(Exception):

@@ -210,7 +210,7 @@ def test_address_types_that_do_not_exist(selector: SelectorFactory, kind: int) -
 @every_selector
 @pytest.mark.parametrize("first", [b"\x00", b"\x16\x03\x01\x02", b"\x06", b"\xff" * 100, b" GET / HTTP/1.1\r\n\r\n"])
 def test_whatever_is_no_proxy_protocol_gets_no_answer(selector: SelectorFactory, first: bytes) -> None:
-    with relay(selector, local_limits=Limits(linger=0.2)) as running, talk(running) as wire:
+    with relay(selector, local_limits=Limits(linger=0.05)) as running, talk(running) as wire:
         wire.send(first)
         assert wire.rest() == b""
         (line,) = running.log.wait_for(" -> - bad-request up 0 down 0 ")
