@@ -77,4 +77,10 @@ def test_every_peer_meets_pyss_both_ways_in_every_method() -> None:
                 (pair.client.name, pair.server.name) for pair in pairs(method) if other in (pair.client, pair.server)
             }
             assert met == {("pyss", other.name), (other.name, "pyss")}
-    assert {pair.method for pair in pairs()} == set(peers.PYSS.methods)
+    met_methods = {pair.method for pair in pairs()}
+    assert met_methods <= set(peers.PYSS.methods)
+    # Nobody else here knows these; the vectors have to do.
+    alone = {name for name in peers.PYSS.methods if name.endswith(("cfb1", "cfb8", "ofb", "ocb"))}
+    alone |= {"cast5-cfb", "des-cfb", "idea-cfb", "rc2-cfb", "seed-cfb", "rc4", "xchacha20", "table", "none"}
+    alone |= {"chacha20-poly1305", "2022-blake3-chacha12-poly1305", "2022-blake3-chacha8-poly1305"}
+    assert set(peers.PYSS.methods) - met_methods == alone

@@ -83,11 +83,13 @@ def test_sources_are_syntax_of_the_oldest_python() -> None:
         ast.parse(path.read_text("utf-8"), str(path), feature_version=(3, 9))
 
 
-def test_bare_environment_has_no_package_of_ours() -> None:
+def test_the_environments_without_packages_have_none_of_ours() -> None:
     tox = configparser.ConfigParser()
     tox.read(ROOT / "tox.ini", "utf-8")
-    deps = tox["testenv:bare"]["deps"]
-    assert tox["testenv:bare"]["package"] == "skip"
+    deps = tox["testenv:libcrypto"]["deps"]
+    assert tox["testenv:libcrypto"]["package"] == "skip"
+    assert tox["testenv:pure"]["base"] == "testenv:libcrypto"
+    assert "without_libcrypto" in tox["testenv:pure"]["set_env"]
     for requirement in METADATA["install_requires"]:
         name = re.split(r"[<>=;\s]", requirement)[0]
         assert name not in deps

@@ -44,7 +44,7 @@ class Assembly:
         )
         self._verbosity = verbosity
         self._sockets = raise_descriptor_limit()
-        self._backends: dict[str, None] = {}
+        self._backends: dict[str, str] = {}
 
     def local(self, config: LocalConfig) -> Service:
         """A local proxy that listens where the configuration says."""
@@ -77,6 +77,10 @@ class Assembly:
         """Names of the crypto backends in use, "" for none."""
         return ", ".join(self._backends)
 
+    def slow_algorithm(self) -> Optional[str]:
+        """What is done in pure Python, if anything is."""
+        return self._backends.get("pure")
+
     def close(self) -> None:
         """End all: sessions at once."""
         for service in self.services:
@@ -102,7 +106,7 @@ class Assembly:
     def _keyring(self, server: Server, crypto: Optional[str]) -> Keyring:
         keyring = Keyring.of(server.method, server.password, wall, crypto)
         if keyring.backend:
-            self._backends[keyring.backend] = None
+            self._backends.setdefault(keyring.backend, keyring.method.algorithm)
         return keyring
 
     def _listen(self, service: Service, host: str, port: int, options: tuple[str, str]) -> None:
@@ -143,6 +147,15 @@ def announce(assembly: Assembly, notes: Sequence[str]) -> None:
         for listener in service.listeners:
             where = join_host_port(*listener.address[:2])
             report("info", f"{what} on {where}" + (f", crypto by {crypto}" if crypto else ""))
+    slow = assembly.slow_algorithm()
+    if slow is not None:
+        from .ciphers import megabytes_per_second
+
+        report(
+            "info",
+            f"crypto in pure Python: {slow} carries about {megabytes_per_second(slow, 'pure'):.0f} MB/s on this "
+            "machine; pip install cryptography makes that many times as much",
+        )
 
 
 def _bare(server: Server) -> tuple[str, int]:

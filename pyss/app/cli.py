@@ -16,7 +16,7 @@ from . import options
 from .assembly import Assembly, announce
 from .config import LocalConfig, ServerConfig
 from .journal import open_journal, printable
-from .options import Demo, GenerateKey, RunLocal, RunServer, Show, Url
+from .options import Ciphers, Demo, GenerateKey, RunLocal, RunServer, Show, Url
 from .process import Process
 
 
@@ -89,6 +89,11 @@ def _run(command: options.Command) -> int:
         code = uri.run(command, sys.stdin, sys.stdout, os.environ)
         sys.stdout.flush()
         return code
+    if isinstance(command, Ciphers):
+        from . import ciphers
+
+        print(ciphers.listed(command.crypto, as_json=command.json, bench=command.bench), flush=True)
+        return 0
     if isinstance(command, Demo):
         from . import demo
 

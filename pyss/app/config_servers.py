@@ -15,7 +15,7 @@ from typing import NamedTuple, Optional
 
 from ..address import join_host_port
 from ..crypto.keys import decode_psk
-from ..crypto.methods import DEFAULT_METHOD, Family, Method, find_method
+from ..crypto.methods import BEST_METHOD, DEFAULT_METHOD, Family, Method, Status, find_method
 from ..errors import ConfigError
 from . import config_keys, values
 from .json_text import Node
@@ -162,6 +162,11 @@ def _method(settings: Settings, node: Optional[Node]) -> Method:
         raise node.refusal(str(error)) from None
     if method.family is Family.NONE:
         settings.note(node.says("this method neither encrypts nor authenticates: anybody can read along and connect"))
+    elif method.status is Status.INSECURE:
+        settings.note(
+            node.says(f"{method.name} does not protect what it carries from being changed, and is easy to detect; "
+            f"use {DEFAULT_METHOD} or {BEST_METHOD} at both ends")
+        )
     return method
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from typing import NamedTuple
 
+from ..crypto.backends import BACKENDS
 from ..crypto.methods import DEFAULT_METHOD
 
 COMMANDS = {
@@ -17,6 +18,7 @@ COMMANDS = {
     "server": "Shadowsocks server",
     "genkey": "make a key or a password",
     "url": "make ss:// URLs from options or a configuration; show what is in some",
+    "ciphers": "list the methods, who carries them out here, and how fast",
     "demo": "server, client and a web page on this machine, to see the relay work",
 }
 LATER = ("manager", "tunnel", "redir")  # commands that are understood and not available yet
@@ -25,6 +27,7 @@ USAGE = {
     "server": "[OPTION...]",
     "genkey": "[-m METHOD]",
     "url": "[OPTION...] | [--json] [--qr] URL... | -",
+    "ciphers": "[--bench] [--json] [--crypto NAME]",
     "demo": "[--once] [OPTION...]",
 }
 ADDRESS = {
@@ -59,7 +62,7 @@ class Option(NamedTuple):
 
 _ENDS = "local server"
 _ADDRESSED = "local server url"
-_EVERY = "local server genkey url demo"
+_EVERY = "local server genkey url ciphers demo"
 
 OPTIONS = (
     Option(_ADDRESSED, "-c --config", "config", "FILE", "configuration, JSON; default ./config.json if it exists"),
@@ -92,12 +95,14 @@ OPTIONS = (
     Option(_ENDS, "-6 --prefer-ipv6 --ipv6-first", "prefer_ipv6", "", "try IPv6 addresses of a name first"),
     Option(_ENDS, "-u", "mode", "", "relay UDP too (not available yet, TCP is relayed)", "tcp_and_udp"),
     Option(_ENDS, "--tcp-only", "mode", "", "relay TCP only", "tcp_only"),
-    Option("local server demo", "--crypto", "crypto", "NAME", "crypto backend: cryptography, pycryptodome or pure"),
+    Option("local server ciphers demo", "--crypto", "crypto", "NAME", f"crypto backend: {' '.join(BACKENDS)}"),
     Option("genkey", "-m --encrypt-method --method", "method", "METHOD", f"default {DEFAULT_METHOD}"),
     Option("url", "--tag", "tag", "NAME", "what to call the server"),
     Option("url", "--plugin", "plugin", "NAME", "plugin in front of the server"),
     Option("url", "--plugin-opts", "plugin_opts", "OPTIONS", "its options"),
     Option("url", "--json", "json", "", "show URLs as lines of JSON"),
+    Option("ciphers", "--json", "json", "", "as JSON"),
+    Option("ciphers", "--bench", "bench", "", "measure each, too; takes a few seconds"),
     Option("url", "--qr", "qr", "", "show a QR code in the terminal"),
     Option("demo", "--once", "once", "", "exit after one request: 0 if it went well, 1 if not"),
     Option(_ENDS, "--log-file", "log_file", "FILE", "log there instead of standard error"),

@@ -75,13 +75,27 @@ class Url:
 
 
 @dataclass(frozen=True)
+class Ciphers:
+    """List the methods.
+
+    json    as JSON
+    bench   measure each
+    crypto  the only backend to look at
+    """
+
+    json: bool = False
+    bench: bool = False
+    crypto: Optional[str] = None
+
+
+@dataclass(frozen=True)
 class Demo:
     once: bool = False
     crypto: Optional[str] = None
     verbosity: int = 0
 
 
-Command = Union[Show, RunLocal, RunServer, GenerateKey, Url, Demo]
+Command = Union[Show, RunLocal, RunServer, GenerateKey, Url, Ciphers, Demo]
 
 
 def parse(argv: Sequence[str], program: str, environ: Mapping[str, str], read_file: ReadFile = read_file) -> Command:
@@ -224,9 +238,12 @@ class _Line:
             return _version()
         if self._name == "genkey":
             return GenerateKey(str(self._last("method") or DEFAULT_METHOD))
-        if self._name == "demo":
-            crypto = self._last("crypto")
-            return Demo("once" in keys, None if crypto is None else str(crypto), self._verbosity())
+        if self._name in ("ciphers", "demo"):
+            given = self._last("crypto")
+            crypto = None if given is None else str(given)
+            if self._name == "ciphers":
+                return Ciphers("json" in keys, "bench" in keys, crypto)
+            return Demo("once" in keys, crypto, self._verbosity())
         file = self._last("config")
         source = Source(self._nodes(), None if file is None else str(file), environ, read)
         if self._name == "local":

@@ -2,71 +2,84 @@
 
 No implementation in Python runs in constant time: who shares a processor with an attacker should not
 rely on the AES here, whose tables are indexed by secrets.  ChaCha20 has no such tables.
+
+A module of `pure` is imported when its first cipher is made: most processes need one.
 """
 
 from __future__ import annotations
 
-from hmac import compare_digest
-from typing import Callable, Optional, Protocol
+from importlib import import_module
+from typing import Any, Callable, Optional
 
 from ..errors import BadTag
-from .backends import Aead, Buffer
+from .backends import Aead, Buffer, Copying, NewStream, Stream
 
 REJECTED = BadTag
-_TAG = 16
 
 
-class _Primitive(Protocol):
-    """The two halves of an AEAD; `open` relies on its caller to check the tag first."""
+class Cipher(Copying):
+    """An Aead of one of the classes in `pure`, which seal and open whole messages."""
 
-    def crypt(self, nonce: bytes, data: bytes) -> bytes:
-        """Exclusive or with the key stream: both directions are the same."""
+    __slots__ = ("decrypt", "encrypt")
 
-    def tag(self, nonce: bytes, associated_data: bytes, ciphertext: bytes) -> bytes: ...
-
-
-class Cipher:
-    """An Aead from a primitive."""
-
-    __slots__ = ("_primitive",)
-
-    def __init__(self, primitive: _Primitive) -> None:
-        self._primitive = primitive
-
-    def encrypt(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes]) -> bytes:
-        text = self._primitive.crypt(nonce, bytes(data))
-        return text + self._primitive.tag(nonce, associated_data or b"", text)
-
-    def decrypt(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes]) -> bytes:
-        text, tag = bytes(data[:-_TAG]), bytes(data[-_TAG:])
-        if not compare_digest(tag, self._primitive.tag(nonce, associated_data or b"", text)):
-            raise BadTag("a tag does not match")
-        return self._primitive.crypt(nonce, text)
-
-    def encrypt_into(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes], buf: memoryview) -> int:
-        buf[:] = sealed = self.encrypt(nonce, data, associated_data)
-        return len(sealed)
-
-    def decrypt_into(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes], buf: memoryview) -> int:
-        buf[:] = plain = self.decrypt(nonce, data, associated_data)
-        return len(plain)
+    def __init__(self, cipher: Any) -> None:
+        self.encrypt: Callable[[bytes, Buffer, Optional[bytes]], bytes] = cipher.encrypt
+        self.decrypt: Callable[[bytes, Buffer, Optional[bytes]], bytes] = cipher.decrypt
 
 
-def _aes_gcm(key: bytes) -> Aead:
-    from .pure.gcm import AesGcm
-
-    return Cipher(AesGcm(key))
+def _class(module: str, name: str) -> Any:
+    return getattr(import_module(f".pure.{module}", __package__), name)
 
 
-def _chacha20_poly1305(key: bytes) -> Aead:
-    from .pure.chacha20 import ChaCha20Poly1305
+def _aead(module: str, name: str, **options: int) -> Callable[[bytes], Aead]:
+    return lambda key: Cipher(_class(module, name)(key, **options))
 
-    return Cipher(ChaCha20Poly1305(key))
 
+def _stream(module: str, name: str) -> NewStream:
+    def new(key: bytes, iv: bytes, encrypting: bool) -> Stream:
+        stream: Stream = _class(module, name)(key, iv, encrypting)
+        return stream
+
+    return new
+
+
+def _mode(mode: str, module: str, cipher: str) -> NewStream:
+    """A block cipher in a mode that makes a stream cipher of it."""
+
+    def new(key: bytes, iv: bytes, encrypting: bool) -> Stream:
+        stream: Stream = _class("modes", mode)(_class(module, cipher)(key), iv, encrypting)
+        return stream
+
+    return new
+
+
+_BITS = (128, 192, 256)
+_AES_MODES = {"cfb": "Cfb", "cfb8": "Cfb8", "cfb1": "Cfb1", "ofb": "Ofb", "ctr": "Ctr"}
 
 ALGORITHMS: dict[str, Callable[[bytes], Aead]] = {
-    "aes-128-gcm": _aes_gcm,
-    "aes-192-gcm": _aes_gcm,
-    "aes-256-gcm": _aes_gcm,
-    "chacha20-poly1305": _chacha20_poly1305,
+    **{f"aes-{bits}-gcm": _aead("gcm", "AesGcm") for bits in _BITS},
+    **{f"aes-{bits}-ocb": _aead("ocb", "AesOcb") for bits in _BITS},
+    "chacha20-poly1305": _aead("chacha20", "ChaCha20Poly1305"),
+    "chacha12-poly1305": _aead("chacha20", "ChaCha20Poly1305", rounds=12),
+    "chacha8-poly1305": _aead("chacha20", "ChaCha20Poly1305", rounds=8),
+    "xchacha20-poly1305": _aead("xchacha20", "XChaCha20Poly1305"),
+    "chacha20-poly1305-original": _aead("chacha20", "OriginalChaCha20Poly1305"),
+}
+
+STREAMS: dict[str, NewStream] = {
+    **{f"aes-{bits}-{name}": _mode(mode, "aes", "Aes") for name, mode in _AES_MODES.items() for bits in _BITS},
+    **{f"camellia-{bits}-cfb": _mode("Cfb", "camellia", "Camellia") for bits in _BITS},
+    "bf-cfb": _mode("Cfb", "blowfish", "Blowfish"),
+    "cast5-cfb": _mode("Cfb", "cast5", "Cast5"),
+    "des-cfb": _mode("Cfb", "des", "Des"),
+    "idea-cfb": _mode("Cfb", "idea", "Idea"),
+    "rc2-cfb": _mode("Cfb", "rc2", "Rc2"),
+    "seed-cfb": _mode("Cfb", "seed", "Seed"),
+    "rc4": _stream("rc4", "Rc4"),
+    "rc4-md5": _stream("rc4", "Rc4Md5"),
+    "chacha20": _stream("chacha20", "ChaCha20"),
+    "chacha20-ietf": _stream("chacha20", "ChaCha20Ietf"),
+    "xchacha20": _stream("xchacha20", "XChaCha20"),
+    "salsa20": _stream("salsa20", "Salsa20"),
+    "table": _stream("table", "Table"),
 }

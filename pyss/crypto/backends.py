@@ -1,6 +1,6 @@
 """Who carries an algorithm out: chosen once for each, after a check with a known answer.
 
-    cryptography ──► pycryptodome ──► pure        the first that is here, has the algorithm and passes
+    cryptography ──► libcrypto ──► pycryptodome ──► pure     the first that is here, has the algorithm and passes
 
 A backend that cannot be imported falls through in silence, for that is what it is there for.  One that is
 here and gives a wrong answer falls through too, and `faults` says so.  `provide` hands out the backend's own
@@ -9,23 +9,29 @@ objects and exception, so that no Python function stands between a codec and Ope
 
 from __future__ import annotations
 
+from hashlib import md5
 from importlib import import_module
 from typing import Any, Callable, NamedTuple, Optional, Protocol, Union
 
 from ..errors import ConfigError
+from .known_answers import AEAD_ANSWERS, STREAM_ANSWERS
 
 Buffer = Union[bytes, bytearray, memoryview]
 
 # name -> module that offers it; best first.
 BACKENDS = {
     "cryptography": "backend_pyca",
+    "libcrypto": "backend_libcrypto",
     "pycryptodome": "backend_pycryptodome",
     "pure": "backend_pure",
 }
 
 
 class Aead(Protocol):
-    """One key of one algorithm; nonces of 12 bytes, tags of 16 behind the ciphertext.  Holds no state."""
+    """One key of one algorithm; tags of 16 bytes behind the ciphertext.  Holds no state.
+
+    The nonce has the size that the algorithm takes: `nonce_size`.
+    """
 
     def encrypt(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes]) -> bytes: ...
 
@@ -42,86 +48,63 @@ class Aead(Protocol):
     ) -> int: ...
 
 
+class Stream(Protocol):
+    """One direction of one stream: what was encrypted or decrypted before matters for what comes next."""
+
+    def update(self, data: Buffer) -> bytes:
+        """As many bytes as `data` has."""
+
+
+NewStream = Callable[[bytes, bytes, bool], Stream]  # key, IV, whether it encrypts
+
+
 class Backend(Protocol):
     """A module that offers algorithms.
 
     ALGORITHMS  name -> function from a key to its Aead
+    STREAMS     name -> function from key, IV and direction to its Stream
     REJECTED    the exception for a tag that does not match
     """
 
     ALGORITHMS: dict[str, Callable[[bytes], Aead]]
+    STREAMS: dict[str, NewStream]
     REJECTED: type[Exception]
+
+
+class Copying:
+    """For an Aead that cannot write into a buffer: `encrypt_into` and `decrypt_into` by a copy.
+
+    Nothing is written unless the tag matches.
+    """
+
+    __slots__ = ()
+
+    def encrypt_into(self: Any, nonce: bytes, data: Buffer, associated_data: Optional[bytes], buf: memoryview) -> int:
+        buf[:] = sealed = self.encrypt(nonce, data, associated_data)
+        return len(sealed)
+
+    def decrypt_into(self: Any, nonce: bytes, data: Buffer, associated_data: Optional[bytes], buf: memoryview) -> int:
+        buf[:] = plain = self.decrypt(nonce, data, associated_data)
+        return len(plain)
+
+
+def nonce_size(algorithm: str) -> int:
+    """Of an AEAD, in bytes; 0 for what is none."""
+    return len(AEAD_ANSWERS[algorithm].nonce) // 2 if algorithm in AEAD_ANSWERS else 0
+
+
+def keyed_by_md5(rc4: NewStream) -> NewStream:
+    """RC4 for `rc4-md5`: the MD5 of key and IV is the key."""
+    return lambda key, iv, encrypting: rc4(md5(key + iv, usedforsecurity=False).digest(), b"", encrypting)
 
 
 class Provider(NamedTuple):
     """An algorithm and who carries it out."""
 
     backend: str
-    new: Callable[[bytes], Aead]
+    new: Callable[..., Any]  # as in `Backend`: for an AEAD of a key; for a stream of key, IV and direction
     rejected: type[Exception]
 
-
-class _Answer(NamedTuple):
-    """A published result: sealing `plain` under `key` and `nonce` gives `sealed`, tag included."""
-
-    key: str
-    nonce: str
-    associated_data: str
-    plain: str
-    sealed: str
-
-
-# Test cases 3, 9 and 15 of "The Galois/Counter Mode of Operation" (McGrew and Viega, 2005), appendix B.
-_GCM_KEY = "feffe9928665731c6d6a8f9467308308"
-_GCM_NONCE = "cafebabefacedbaddecaf888"
-_GCM_PLAIN = (
-    "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
-    "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255"
-)
-
-KNOWN_ANSWERS = {
-    "aes-128-gcm": _Answer(
-        _GCM_KEY,
-        _GCM_NONCE,
-        "",
-        _GCM_PLAIN,
-        "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e"
-        "21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091473f5985"
-        "4d5c2af327cd64a62cf35abd2ba6fab4",
-    ),
-    "aes-192-gcm": _Answer(
-        _GCM_KEY + _GCM_KEY[:16],
-        _GCM_NONCE,
-        "",
-        _GCM_PLAIN,
-        "3980ca0b3c00e841eb06fac4872a2757859e1ceaa6efd984628593b40ca1e19c"
-        "7d773d00c144c525ac619d18c84a3f4718e2448b2fe324d9ccda2710acade256"
-        "9924a7c8587336bfb118024db8674a14",
-    ),
-    "aes-256-gcm": _Answer(
-        _GCM_KEY * 2,
-        _GCM_NONCE,
-        "",
-        _GCM_PLAIN,
-        "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
-        "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662898015ad"
-        "b094dac5d93471bdec1a502270e3cc6c",
-    ),
-    # RFC 8439 section 2.8.2
-    "chacha20-poly1305": _Answer(
-        "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f",
-        "070000004041424344454647",
-        "50515253c0c1c2c3c4c5c6c7",
-        "4c616469657320616e642047656e746c656d656e206f662074686520636c6173"
-        "73206f66202739393a204966204920636f756c64206f6666657220796f75206f"
-        "6e6c79206f6e652074697020666f7220746865206675747572652c2073756e73"
-        "637265656e20776f756c642062652069742e",
-        "d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d6"
-        "3dbea45e8ca9671282fafb69da92728b1a71de0a9e060b2905d6a5b67ecd3b36"
-        "92ddbd7f2d778b8c9803aee328091b58fab324e4fad675945585808b4831d7bc"
-        "3ff4def08e4b7a9de576d26586cec64b61161ae10b594f09e26a7e902ecbd0600691",
-    ),
-}
 
 _chosen: dict[tuple[str, Optional[str]], Provider] = {}
 _faults: dict[tuple[str, str], str] = {}
@@ -145,9 +128,24 @@ def faults() -> list[str]:
     return list(_faults.values())
 
 
-def check(algorithm: str, new: Callable[[bytes], Aead], rejected: type[Exception]) -> None:
-    """Raises ArithmeticError unless sealing and opening give the known answer, and a wrong tag is rejected."""
-    key, nonce, extra, plain, sealed = (bytes.fromhex(field) for field in KNOWN_ANSWERS[algorithm])
+def check(algorithm: str, new: Callable[..., Any], rejected: type[Exception]) -> None:
+    """Raises ArithmeticError unless `new` gives the known answer both ways, and refuses a wrong tag."""
+    if algorithm in STREAM_ANSWERS:
+        _check_stream(algorithm, new)
+    else:
+        _check_aead(algorithm, new, rejected)
+
+
+def _check_stream(algorithm: str, new: NewStream) -> None:
+    key, iv, plain, text = (bytes.fromhex(field) for field in STREAM_ANSWERS[algorithm])
+    for encrypting, before, after in ((True, plain, text), (False, text, plain)):
+        cipher = new(key, iv, encrypting)
+        if cipher.update(before[:1]) + cipher.update(memoryview(before)[1:]) != after:
+            raise ArithmeticError(f"{'encrypting' if encrypting else 'decrypting'} gives a wrong result")
+
+
+def _check_aead(algorithm: str, new: Callable[[bytes], Aead], rejected: type[Exception]) -> None:
+    key, nonce, extra, plain, sealed = (bytes.fromhex(field) for field in AEAD_ANSWERS[algorithm])
     aead = new(key)
     room = memoryview(bytearray(len(sealed)))
     aead.encrypt_into(nonce, memoryview(plain), extra or None, room)
@@ -181,7 +179,7 @@ def _choose(algorithm: str, forced: Optional[str]) -> Provider:
         except BaseException as error:  # a broken installation raises anything; Rust's panics are no Exception
             why = f"it cannot be imported ({type(error).__name__}: {error}); install it, or leave out --crypto"
             continue
-        new = backend.ALGORITHMS.get(algorithm)
+        new = backend.ALGORITHMS.get(algorithm) or backend.STREAMS.get(algorithm)
         if new is None:
             why = f"it has no {algorithm}"
             continue

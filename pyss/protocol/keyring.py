@@ -5,12 +5,41 @@ from __future__ import annotations
 import os
 from typing import Callable, Optional
 
-from ..crypto.backends import Aead, provide
+from ..crypto.backends import Aead, Buffer, Stream, nonce_size, provide
 from ..crypto.keys import decode_psk, password_key, session_subkey, session_subkey_2022
 from ..crypto.methods import Family, Method, find_method
 
+COUNTER_SIZE = 12  # bytes in which the codecs count
+
 Entropy = Callable[[int], bytes]
 Clock = Callable[[], float]
+
+
+class Resized:
+    """An Aead whose nonces have another size: the same counter, little-endian, in as many bytes."""
+
+    __slots__ = ("_aead", "_size")
+
+    def __init__(self, aead: Aead, size: int) -> None:
+        self._aead = aead
+        self._size = size
+
+    def _nonce(self, counter: bytes) -> bytes:
+        if any(counter[self._size :]):
+            raise OverflowError("the counter does not fit the nonce of this method any more")
+        return counter[: self._size].ljust(self._size, b"\0")
+
+    def encrypt(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes]) -> bytes:
+        return self._aead.encrypt(self._nonce(nonce), data, associated_data)
+
+    def decrypt(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes]) -> bytes:
+        return self._aead.decrypt(self._nonce(nonce), data, associated_data)
+
+    def encrypt_into(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes], buf: memoryview) -> int:
+        return self._aead.encrypt_into(self._nonce(nonce), data, associated_data, buf)
+
+    def decrypt_into(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes], buf: memoryview) -> int:
+        return self._aead.decrypt_into(self._nonce(nonce), data, associated_data, buf)
 
 
 class Keyring:
@@ -23,7 +52,7 @@ class Keyring:
     clock     seconds since 1970
     """
 
-    __slots__ = ("_derive", "_key", "_new", "backend", "clock", "entropy", "method", "rejected")
+    __slots__ = ("_derive", "_key", "_new", "_nonce_size", "backend", "clock", "entropy", "method", "rejected")
 
     def __init__(
         self, method: Method, key: bytes, clock: Clock, entropy: Entropy = os.urandom, crypto: Optional[str] = None
@@ -34,6 +63,7 @@ class Keyring:
         self.entropy = entropy
         self._derive = session_subkey_2022 if method.family is Family.AEAD_2022 else session_subkey
         self.backend = ""
+        self._nonce_size = nonce_size(method.algorithm)
         if method.family is not Family.NONE:
             provider = provide(method.algorithm, crypto)
             self.backend = provider.backend
@@ -46,13 +76,21 @@ class Keyring:
         method = find_method(method_name)
         if method.family is Family.AEAD_2022:
             key = decode_psk(password, method)
-        else:
+        elif method.key_size:
             key = password_key(password.encode(), method.key_size)
+        else:
+            key = password.encode()
         return cls(method, key, clock, crypto=crypto)
 
     def session(self, salt: bytes) -> Aead:
         """The cipher of the direction that `salt` opens."""
-        return self._new(self._derive(self._key, salt))
+        aead: Aead = self._new(self._derive(self._key, salt))
+        return aead if self._nonce_size == COUNTER_SIZE else Resized(aead, self._nonce_size)
+
+    def stream(self, iv: bytes, *, encrypting: bool) -> Stream:
+        """The cipher of one direction of a method without authentication."""
+        stream: Stream = self._new(self._key, iv, encrypting)
+        return stream
 
     def __repr__(self) -> str:
         return f"Keyring({self.method.name})"

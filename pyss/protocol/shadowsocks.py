@@ -27,6 +27,7 @@ from .aead2022 import (
 from .dialogue import Dialogue, Script
 from .keyring import Clock, Keyring
 from .request import Request
+from .stream import StreamOpener, StreamSealer
 from .transform import Plain, Transform
 
 
@@ -47,6 +48,8 @@ def client_transforms(keyring: Keyring, target: Address) -> tuple[Transform, Tra
         return Plain(target.wire), Plain()
     if family is Family.AEAD:
         return Sealer(keyring, target.wire), Opener(keyring)
+    if family is Family.STREAM:
+        return StreamSealer(keyring, target.wire), StreamOpener(keyring)
     sealer = RequestSealer(keyring, target.wire)
     return sealer, ResponseOpener(keyring, sealer)
 
@@ -75,12 +78,30 @@ def server_script(keyring: Keyring, memory: SaltMemory, monotonic: Clock) -> Acc
         return accept_plain
     if family is Family.AEAD:
         return lambda io: accept_2017(io, keyring, memory, monotonic)
+    if family is Family.STREAM:
+        return lambda io: accept_stream(io, keyring, memory, monotonic)
     return lambda io: accept_2022(io, keyring, memory, monotonic)
 
 
 def accept_plain(io: Dialogue[Request]) -> Script[Request]:
     target = yield from io.parse(Address.parse)
     return Request(target, io.rest())
+
+
+def accept_stream(
+    io: Dialogue[Request], keyring: Keyring, memory: SaltMemory, monotonic: Clock
+) -> Script[Request]:
+    """Without authentication an address that can be read is all there is to tell a client from noise."""
+    iv = yield from io.take(keyring.method.salt_size)
+    opener = StreamOpener(keyring, keyring.stream(iv, encrypting=False))
+    plain = b""
+    while (parsed := Address.parse(plain)) is None:
+        plain += opener.open((yield from io.some()))
+    if iv and not memory.remember(iv, monotonic()):
+        raise Replayed("this IV was used before")
+    target, at = parsed
+    sealer = StreamSealer(keyring, remember=lambda own: memory.remember(own, monotonic()) if own else True)
+    return Request(target, plain[at:], upstream=opener, downstream=sealer)
 
 
 def accept_2017(

@@ -62,7 +62,7 @@ TABLE = [
     Bad("url", None, 2, "no server to connect to"),
     # keys, methods, URIs
     Bad(LOCAL_LINE + "-m aes-256-gmc", None, 1, "-m: the method 'aes-256-gmc' .*did you mean aes-256-gcm?"),
-    Bad("genkey -m bogus", None, 1, "the method 'bogus' is not available; there are aes-128-gcm"),
+    Bad("genkey -m bogus", None, 1, "the method 'bogus' is not available; use 2022-blake3-aes-256-gcm"),
     Bad(KEY_LINE + f"-k {KEY_16}", None, 1, r"-k: the key has 16 bytes, and \S+ takes 32; pyss genkey -m \S+ makes"),
     Bad(KEY_LINE + "-k geheim", None, 1, "-k: .* takes a key of 32 bytes in base64.*pyss genkey"),
     Bad("local -c c.json -m 2022-blake3-aes-256-gcm", GOOD, 1, r"c\.json, line 1, .*password: .*32 bytes in base64"),

@@ -29,7 +29,7 @@ def test_additions_of_the_others_are_there(command: str) -> None:
 
 
 def test_every_option_sets_a_key_that_is_known() -> None:
-    own = {"config", "help", "version", "json", "qr", "once"}
+    own = {"config", "help", "version", "json", "qr", "once", "bench"}
     assert {option.key for option in OPTIONS} <= {*KEYS, *own}
 
 

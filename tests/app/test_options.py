@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyss import __version__
 from pyss.app.config import LocalConfig, Server, ServerConfig, Timeouts
 from pyss.app.option_table import COMMANDS, OPTIONS
-from pyss.app.options import Command, Demo, GenerateKey, RunLocal, RunServer, Show, Url, parse
+from pyss.app.options import Ciphers, Command, Demo, GenerateKey, RunLocal, RunServer, Show, Url, parse
 from pyss.crypto.methods import DEFAULT_METHOD
 from pyss.errors import ConfigError, PyssError, UsageError
 from pyss.protocol.uri import ServerUri
@@ -368,6 +368,6 @@ def test_any_line_is_a_command_or_a_complaint(program: str, name: str, words: li
         return json.dumps(FILES[file]).encode()
 
     try:
-        assert isinstance(parse(argv, program, {}, read), (Show, RunLocal, RunServer, GenerateKey, Url, Demo))
+        assert isinstance(parse(argv, program, {}, read), (Show, RunLocal, RunServer, GenerateKey, Url, Ciphers, Demo))
     except (UsageError, ConfigError) as error:
         assert str(error) and "\n" not in str(error)

@@ -1,18 +1,21 @@
-"""Galois/Counter Mode in Python: the multiplication bit by bit, counters, lengths around blocks, the limit."""
+"""Galois/Counter Mode in Python: tags bit by bit, counters, every length around blocks, refusals, the limit."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable, Optional, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyss.crypto.backends import Buffer
+from pyss.crypto.pure import gcm
 from pyss.crypto.pure.aes import Aes
-from pyss.crypto.pure.gcm import MOST_BLOCKS, AesGcm, _ghash, _multiples
+from pyss.crypto.pure.gcm import MOST_BLOCKS, AesGcm
+from pyss.crypto.pure.ghash import LONG, LONG_LANES, MEDIUM, MOST
+from pyss.errors import BadTag
 
 KEY, NONCE = bytes(range(16)), bytes(range(200, 212))
-ELEMENTS = st.integers(0, 2**128 - 1)
 ONE = 1 << 127  # the most significant bit is the coefficient of x**0
 
 
@@ -51,21 +54,6 @@ def test_the_yardstick_multiplies() -> None:
     )
     assert multiply(text, h) == multiply(h, text) == x1
     assert multiply(h, ONE) == h
-
-
-@given(ELEMENTS, st.lists(ELEMENTS, max_size=4))
-def test_tables_multiply_as_the_standard_does(h: int, blocks: list[int]) -> None:
-    data = b"".join(block.to_bytes(16, "big") for block in blocks)
-    assert _ghash(_multiples(h), data) == ghash(h, data)
-
-
-@pytest.mark.parametrize("h", [0, 1, ONE, 2**128 - 1, 0xE1 << 120], ids=hex)
-def test_each_byte_of_a_factor_has_its_own_table(h: int) -> None:
-    tables = _multiples(h)
-    for place in range(16):
-        for byte in (1, 2, 0x80, 0xFF):
-            element = byte << 8 * (15 - place)
-            assert _ghash(tables, element.to_bytes(16, "big")) == multiply(element, h)
 
 
 # --- the whole -----------------------------------------------------------------------------------
@@ -123,3 +111,127 @@ def test_a_message_longer_than_the_mode_allows_is_refused_before_anything_is_com
     too_long: Any = range(2**36 - 31)
     with pytest.raises(OverflowError):
         AesGcm(KEY).crypt(NONCE, too_long)
+
+
+# --- the AEAD ------------------------------------------------------------------------------------
+KEYS = [bytes(range(50, 50 + size)) for size in (16, 24, 32)]
+every_key = pytest.mark.parametrize("key", KEYS, ids=lambda key: f"{8 * len(key)} bits")
+
+
+class Second:
+    """The second opinion: OpenSSL."""
+
+    def __init__(self, key: bytes) -> None:
+        aead = pytest.importorskip(
+            "cryptography.hazmat.primitives.ciphers.aead", reason="the package cryptography is a second opinion"
+        )
+        self._aead = aead.AESGCM(key)
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: Optional[bytes]) -> bytes:
+        return cast(bytes, self._aead.encrypt(nonce, data, associated_data))
+
+
+def text_of(size: int) -> bytes:
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
+
+
+@every_key
+def test_every_length_agrees_with_openssl(key: bytes) -> None:
+    cipher, second = AesGcm(key), Second(key)
+    for size in range(601):
+        nonce, text, extra = size.to_bytes(12, "little"), text_of(size), text_of(size % 35) or None
+        sealed = second.encrypt(nonce, text, extra)
+        assert cipher.encrypt(nonce, text, extra) == sealed, size
+        assert cipher.decrypt(nonce, sealed, extra) == text, size
+
+
+@every_key
+def test_long_messages_agree_with_openssl(key: bytes) -> None:
+    """Around the borders of GHASH, and the sizes of records."""
+    second = Second(key)
+    borders = (16 * MEDIUM, 16 * LONG, 16 * LONG_LANES * 43, 0x3FFF, 0xFFFF, 16 * MOST, 32 * MOST)
+    for used in (False, True):
+        for size in sorted({border + offset for border in borders for offset in (-33, -17, -16, -1, 0, 1)}):
+            cipher, text = AesGcm(key), text_of(size)
+            if used:
+                cipher.encrypt(NONCE, bytes(2000), None)
+            sealed = second.encrypt(NONCE, text, b"extra")
+            assert cipher.encrypt(NONCE, text, b"extra") == sealed, size
+            assert cipher.decrypt(NONCE, sealed, b"extra") == text, size
+
+
+@given(st.sampled_from(KEYS), st.binary(min_size=12, max_size=12), st.integers(0, 20_000), st.binary(max_size=3000))
+@settings(max_examples=30)
+def test_any_message_agrees_with_openssl(key: bytes, nonce: bytes, size: int, extra: bytes) -> None:
+    text = text_of(size)
+    assert AesGcm(key).encrypt(nonce, text, extra) == Second(key).encrypt(nonce, text, extra)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+@pytest.mark.parametrize("size", [0, 2, 100, 6000])
+def test_every_kind_of_buffer(kind: Callable[[bytes], Buffer], size: int) -> None:
+    cipher, text = AesGcm(KEY), text_of(size)
+    sealed = cipher.encrypt(NONCE, kind(text), None)
+    assert type(sealed) is bytes
+    opened = cipher.decrypt(NONCE, kind(sealed), None)
+    assert type(opened) is bytes
+    assert (sealed, opened) == (cipher.crypt(NONCE, text) + cipher.tag(NONCE, b"", sealed[:-16]), text)
+
+
+def test_no_associated_data_is_as_empty_data() -> None:
+    cipher = AesGcm(KEY)
+    assert cipher.encrypt(NONCE, b"text", None) == cipher.encrypt(NONCE, b"text", b"")
+
+
+@pytest.mark.parametrize("size", [0, 2, 64, 100, 6000])
+def test_whatever_is_changed_is_refused_and_nothing_decrypted(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    cipher = AesGcm(KEY)
+    sealed = cipher.encrypt(NONCE, text_of(size), b"extra")
+    decrypted: list[int] = []
+    masked = gcm._masked
+    monkeypatch.setattr(gcm, "_masked", lambda *given: decrypted.append(1) or masked(*given))
+    for at in {0, size // 2, *range(max(0, size - 1), size + 16)}:
+        wrong = bytearray(sealed)
+        wrong[at] ^= 1 << at % 8
+        with pytest.raises(BadTag):
+            cipher.decrypt(NONCE, wrong, b"extra")
+    for nonce, extra, data in (
+        (bytes(12), b"extra", sealed),
+        (NONCE, b"extrb", sealed),
+        (NONCE, None, sealed),
+        (NONCE, b"extra", sealed + b"\0"),
+        (NONCE, b"extra", sealed[:-1]),
+        (NONCE, b"extra", sealed[1:]),
+    ):
+        with pytest.raises(BadTag):
+            cipher.decrypt(nonce, data, extra)
+    assert not decrypted
+    assert cipher.decrypt(NONCE, sealed, b"extra") == text_of(size)
+    assert decrypted
+
+
+@pytest.mark.parametrize("size", range(16))
+def test_what_is_shorter_than_a_tag_is_refused(size: int) -> None:
+    with pytest.raises(BadTag):
+        AesGcm(KEY).decrypt(NONCE, bytes(size), None)
+
+
+@pytest.mark.parametrize("size", [0, 8, 11, 13, 16, 24])
+def test_a_nonce_of_another_size_is_refused(size: int) -> None:
+    cipher = AesGcm(KEY)
+    for work in (
+        lambda nonce: cipher.encrypt(nonce, b"", None),
+        lambda nonce: cipher.decrypt(nonce, bytes(16), None),
+        lambda nonce: cipher.crypt(nonce, b""),
+        lambda nonce: cipher.tag(nonce, b"", b""),
+    ):
+        with pytest.raises(ValueError, match=f"12 bytes here, not {size}"):
+            work(bytes(size))
+
+
+def test_the_last_counter_is_used_and_none_after_it() -> None:
+    """The longest message ends with counter 2**32 - 1; its first is 2, for 1 is the mask's."""
+    aes = Aes(KEY)
+    last = aes.counter_blocks(NONCE + b"\xff" * 4, 1)
+    assert aes.counter_blocks(NONCE + (MOST_BLOCKS + 1).to_bytes(4, "big"), 1) == last
+    assert aes.counter_blocks(NONCE + b"\xff" * 4, 2) == last + aes.encrypt_block(NONCE + bytes(4))

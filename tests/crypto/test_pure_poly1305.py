@@ -1,7 +1,8 @@
-"""Poly1305 in Python: published vectors, clamping, the wrap at 2**130 - 5, and lengths around four blocks."""
+"""Poly1305 in Python: published vectors, clamping, the wrap at 2**130 - 5, and every length of every way through it."""
 
 from __future__ import annotations
 
+from hashlib import shake_128
 from typing import Any
 
 import pytest
@@ -45,6 +46,34 @@ def test_four_blocks_at_a_time_are_the_same_as_one(key: bytes, message: bytes) -
 def test_lengths_around_blocks(key: bytes, size: int) -> None:
     for fill in (b"\xff", b"\0", b"\x80"):
         assert poly1305(key, fill * size) == plain_poly1305(key, fill * size)
+
+
+@pytest.mark.parametrize("r", ["ones", "zero", "one", "random"])
+def test_every_length_up_to_several_rows(r: str) -> None:
+    """Rows begin with 384 bytes; blocks of ones make the largest sums."""
+    key = {"ones": ONES, "zero": bytes(16), "one": b"\1" + bytes(15), "random": shake_128(b"r").digest(16)}[r] + ONES
+    for text in (shake_128(b"message").digest(1200), ONES * 75):
+        for size in range(1201) if r == "random" else range(370, 1201, 7):
+            assert poly1305(key, text[:size]) == plain_poly1305(key, text[:size]), size
+
+
+@pytest.mark.parametrize("size", [3839, 3840, 4095, 4096, 4097, 4608, 5375, 5376, 5377, 16_400, 65_552])
+@pytest.mark.parametrize("r", [ONES, shake_128(b"r").digest(16)], ids=["ones", "random"])
+def test_long_messages_in_both_widths_of_rows(size: int, r: bytes) -> None:
+    for text in (ONES * (size // 16 + 1), bytes(size), shake_128(b"message").digest(size)):
+        assert poly1305(r + ONES, text[:size]) == plain_poly1305(r + ONES, text[:size])
+
+
+def test_another_implementation_agrees_on_every_length_and_very_long_ones() -> None:
+    theirs = pytest.importorskip(
+        "cryptography.hazmat.primitives.poly1305", reason="the second opinion is the package cryptography"
+    )
+    text = shake_128(b"message").digest(1_000_003)
+    for size in (*range(0, 2500), 10_000, 100_000, 1_000_003):
+        key = shake_128(size.to_bytes(4, "big")).digest(32)
+        assert poly1305(key, text[:size]) == theirs.Poly1305.generate_tag(key, text[:size]), size
+    longest = b"\xff" * 1_000_000
+    assert poly1305(ONES + ONES, longest) == theirs.Poly1305.generate_tag(ONES + ONES, longest)
 
 
 def test_nothing_gives_the_second_half_of_the_key() -> None:

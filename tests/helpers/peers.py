@@ -17,6 +17,7 @@ from types import ModuleType
 import pytest
 
 from helpers.processes import PYTHON, ROOT, Program, clean_environment, free_port
+from pyss.crypto.methods import METHODS
 
 
 def _load_script(name: str) -> ModuleType:
@@ -30,6 +31,12 @@ def _load_script(name: str) -> ModuleType:
 installed = _load_script("peers")
 
 AEAD_2017 = ("aes-128-gcm", "aes-192-gcm", "aes-256-gcm", "chacha20-ietf-poly1305")
+LEGACY = (  # what shadowsocks-libev still knows of it
+    "rc4-md5",
+    *(f"aes-{bits}-{mode}" for mode in ("cfb", "ctr") for bits in (128, 192, 256)),
+    *(f"camellia-{bits}-cfb" for bits in (128, 192, 256)),
+    *("bf-cfb", "salsa20", "chacha20", "chacha20-ietf"),
+)
 AEAD_2022 = ("2022-blake3-aes-128-gcm", "2022-blake3-aes-256-gcm", "2022-blake3-chacha20-poly1305")
 
 
@@ -60,7 +67,7 @@ _TCP_LISTENER = '"enableTCP": true, "tcpListeners": [{"network": "tcp", "address
 
 PYSS = Implementation(
     "pyss",
-    AEAD_2017 + AEAD_2022,
+    tuple(METHODS),
     client=_words(
         "{python} -m pyss local -s 127.0.0.1 -p {server_port} -b 127.0.0.1 -l {local_port} -k {password} -m {method}"
     ),
@@ -72,7 +79,7 @@ PYSS = Implementation(
 
 LIBEV = Implementation(
     "shadowsocks-libev",
-    AEAD_2017,
+    (*AEAD_2017, "xchacha20-ietf-poly1305", *LEGACY),
     client=_words("{ss-local} -s 127.0.0.1 -p {server_port} -b 127.0.0.1 -l {local_port} -m {method} -k {password}"),
     server=_words("{ss-server} -s 127.0.0.1 -p {server_port} -m {method} -k {password}"),
     loses_half_close="3.3.5 closes both directions at the first EOF",

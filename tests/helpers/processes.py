@@ -37,7 +37,7 @@ def free_port() -> int:
 def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without proxies of its own, and with the checkout importable."""
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    environment["PYTHONPATH"] = str(ROOT)
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment["PYTHONUNBUFFERED"] = "1"
     environment.update(more)
     return environment

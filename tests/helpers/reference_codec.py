@@ -14,26 +14,45 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from pyss.crypto.backend_pure import ALGORITHMS
+from pyss.errors import BadTag
+
 try:
-    from cryptography.exceptions import InvalidTag as Rejected
+    from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers import aead
 except Exception:  # not installed, or a wheel that does not load here
-    from pyss.crypto.backend_pure import ALGORITHMS, REJECTED
-
-    Rejected = REJECTED
+    InvalidTag = BadTag
     aead = None
+
+REJECTED = (InvalidTag, BadTag)
 
 TAG = 16
 
-# name -> key and salt size; whether AES-GCM or ChaCha20-Poly1305
+# name -> key and salt size
 SIZES = {
     "aes-128-gcm": 16,
     "aes-192-gcm": 24,
     "aes-256-gcm": 32,
     "chacha20-ietf-poly1305": 32,
+    "xchacha20-ietf-poly1305": 32,
+    "chacha20-poly1305": 32,
+    "aes-128-ocb": 16,
+    "aes-192-ocb": 24,
+    "aes-256-ocb": 32,
     "2022-blake3-aes-128-gcm": 16,
     "2022-blake3-aes-256-gcm": 32,
     "2022-blake3-chacha20-poly1305": 32,
+    "2022-blake3-chacha12-poly1305": 32,
+    "2022-blake3-chacha8-poly1305": 32,
+}
+NONCE_SIZES = {"xchacha20-ietf-poly1305": 24, "chacha20-poly1305": 8}  # of the others 12
+# Who has these besides pyss differs from machine to machine: here its own cipher serves, which is held to vectors.
+OWN = {
+    "xchacha20-ietf-poly1305": "xchacha20-poly1305",
+    "chacha20-poly1305": "chacha20-poly1305-original",
+    **{name: name for name in ("aes-128-ocb", "aes-192-ocb", "aes-256-ocb")},
+    "2022-blake3-chacha12-poly1305": "chacha12-poly1305",
+    "2022-blake3-chacha8-poly1305": "chacha8-poly1305",
 }
 
 
@@ -105,8 +124,9 @@ def subkey(name: str, key: bytes, salt: bytes) -> bytes:
 
 
 def _aead(name: str, key: bytes) -> Any:
-    if aead is None:
-        return ALGORITHMS[f"aes-{8 * len(key)}-gcm" if "aes" in name else "chacha20-poly1305"](key)
+    if aead is None or name in OWN:
+        gcm_or_chacha = f"aes-{8 * len(key)}-gcm" if "aes" in name else "chacha20-poly1305"
+        return ALGORITHMS[OWN.get(name, gcm_or_chacha)](key)
     return aead.AESGCM(key) if "aes" in name else aead.ChaCha20Poly1305(key)
 
 
@@ -116,11 +136,12 @@ class Direction:
     def __init__(self, name: str, key: bytes, salt: bytes) -> None:
         assert len(salt) == SIZES[name]
         self._aead = _aead(name, subkey(name, key, salt))
+        self._nonce_size = NONCE_SIZES.get(name, 12)
         self.counter = 0
 
     def _nonce(self) -> bytes:
         self.counter += 1
-        return struct.pack("<QI", self.counter - 1, 0)
+        return struct.pack("<QQQ", self.counter - 1, 0, 0)[: self._nonce_size]
 
     def seal(self, plain: bytes) -> bytes:
         return bytes(self._aead.encrypt(self._nonce(), plain, None))

@@ -9,15 +9,18 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pyss.crypto.backends import BACKENDS, KNOWN_ANSWERS, Backend
+from pyss.crypto.backends import BACKENDS, Aead, Backend, Stream
+from pyss.crypto.known_answers import AEAD_ANSWERS, STREAM_ANSWERS
 
 FOLDER = Path(__file__).resolve().parent.parent / "vectors"
 FILES = sorted(FOLDER.glob("*.json"))
-ALGORITHMS = tuple(KNOWN_ANSWERS)
+AEADS = tuple(AEAD_ANSWERS)
+STREAMS = tuple(STREAM_ANSWERS)
 
 # Those that do not write a byte unless the tag matches.  OpenSSL decrypts first and compares afterwards, and
-# `decrypt_into` of `cryptography` leaves what it wrote: with it, a buffer is worth nothing after a rejection.
-WRITE_LAST = ("pycryptodome", "pure")
+# `decrypt_into` of `cryptography` leaves what it wrote: with it, a buffer is worth nothing after a rejection,
+# and the codec that owns it blanks it.
+WRITE_LAST = ("libcrypto", "pycryptodome", "pure")
 
 
 class Sealed(NamedTuple):
@@ -74,3 +77,32 @@ def backend(name: str) -> Backend:
             raise
         pytest.skip(f"the package of the crypto backend {name} is not here: {error}")
     return module  # type: ignore[no-any-return]
+
+
+def _importable(name: str) -> Any:
+    try:
+        return import_module(f"pyss.crypto.{BACKENDS[name]}")
+    except ImportError:
+        return None
+
+
+# Backends whose means are here, and what each of them offers.
+HERE: dict[str, Backend] = {name: module for name in BACKENDS if (module := _importable(name)) is not None}
+OFFERED_AEADS = [(name, algorithm) for name, module in HERE.items() for algorithm in module.ALGORITHMS]
+OFFERED_STREAMS = [(name, algorithm) for name, module in HERE.items() for algorithm in module.STREAMS]
+
+each_aead = pytest.mark.parametrize(("name", "algorithm"), OFFERED_AEADS)
+each_stream = pytest.mark.parametrize(("name", "algorithm"), OFFERED_STREAMS)
+
+
+def new_aead(name: str, algorithm: str, key: bytes) -> Aead:
+    return HERE[name].ALGORITHMS[algorithm](key)
+
+
+def new_stream(name: str, algorithm: str, key: bytes, iv: bytes, encrypting: bool) -> Stream:
+    return HERE[name].STREAMS[algorithm](key, iv, encrypting)
+
+
+def key_size(algorithm: str) -> int:
+    answer = AEAD_ANSWERS.get(algorithm) or STREAM_ANSWERS[algorithm]
+    return len(answer.key) // 2

@@ -80,7 +80,7 @@ def test_an_unknown_method_is_refused() -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_nothing_shows_the_key(name: str, crypto: Optional[str]) -> None:
     keyring = keyring_of(name, crypto=crypto)
-    key = reference.key_of(name, password_of(name)) if name != "none" else b"\0" * 16
+    key = keyring._key if keyring.method.key_size else b"\0" * 16
     secrets = [password_of(name), key.hex(), repr(key)[2:-1], base64.b64encode(key).decode()]
     shown = [repr(keyring), str(keyring), f"{keyring}", repr([keyring])]
     if name != "none":

@@ -46,5 +46,5 @@ def test_it_refuses_what_was_changed(name: str) -> None:
     assert list(reference.Direction(name, key, salt).read_chunks(chunk)) == [b"payload"]
     for at in (0, 17, 18, len(chunk) - 1):
         changed = chunk[:at] + bytes((chunk[at] ^ 1,)) + chunk[at + 1 :]
-        with pytest.raises(reference.Rejected):
+        with pytest.raises(reference.REJECTED):
             list(reference.Direction(name, key, salt).read_chunks(changed))

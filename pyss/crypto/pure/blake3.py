@@ -33,32 +33,43 @@ _DIGEST_WORDS = Struct("<8I")
 Words = Sequence[int]
 
 
-def _compile() -> Callable[[Words, Words, int, int, int], Words]:
-    """The compression function (section 2.2), its seven rounds written out, on local variables.
+# Half of the quarter round G (section 2.2).  A word beside itself, shifted right, is the word rotated in its
+# low 32 bits; what stands above them stays, for sums and exclusive ors never carry downwards, and is masked
+# away only before the next word is set beside itself.  No word passes 62 bits, two or three digits of an int.
+_HALF = """
+    x{a} += x{b} + m{word}
+    x{d} = ((x{d} ^ x{a}) & 0xFFFFFFFF) * 0x1_00000001 >> {first}
+    x{c} += x{d}
+    x{b} = ((x{b} ^ x{c}) & 0xFFFFFFFF) * 0x1_00000001 >> {second}
+"""
 
-    Written by hand it would be 448 lines; as a loop over lists it takes three times as long.
+Compress = Callable[[Words, Words, int, int, int], Words]
+
+
+def _compile() -> Compress:
+    """The compression function (section 2.2), its seven rounds written out on local variables.
+
+    From chaining value, message, chunk counter, size of the block and flags to eight words.  Written by hand
+    it would be 448 lines; as a loop over lists it takes three times as long.
     """
-    lines = [
-        "def compress(h, m, counter, size, flags):",
-        "    x0, x1, x2, x3, x4, x5, x6, x7 = h",
-        f"    x8, x9, x10, x11 = {_IV[:4]}",
-        "    x12, x13, x14, x15 = counter & 0xFFFFFFFF, counter >> 32, size, flags",
-        "    " + ", ".join(f"m{index}" for index in range(16)) + " = m",
-    ]
-    order = list(range(16))
+    words = ", ".join(f"m{index}" for index in range(16))
+    text = f"""
+def compress(h, m, counter, size, flags):
+    {words} = m
+    x0, x1, x2, x3, x4, x5, x6, x7 = h
+    x8, x9, x10, x11 = {_IV[:4]}
+    x12, x13, x14, x15 = counter & 0xFFFFFFFF, counter >> 32, size, flags
+"""
+    order = tuple(range(16))
     for _ in range(7):
         for number, (a, b, c, d) in enumerate(_QUARTERS):
-            for word, (first, second) in zip(order[2 * number :][:2], ((16, 12), (8, 7))):
-                lines += [
-                    f"    x{a} = x{a} + x{b} + m{word} & 0xFFFFFFFF",
-                    f"    x{d} ^= x{a}; x{d} = (x{d} >> {first} | x{d} << {32 - first}) & 0xFFFFFFFF",
-                    f"    x{c} = x{c} + x{d} & 0xFFFFFFFF",
-                    f"    x{b} ^= x{c}; x{b} = (x{b} >> {second} | x{b} << {32 - second}) & 0xFFFFFFFF",
-                ]
-        order = [order[index] for index in _PERMUTATION]
-    lines.append("    return " + ", ".join(f"x{index} ^ x{index + 8}" for index in range(8)))
-    space: dict[str, Callable[[Words, Words, int, int, int], Words]] = {}
-    exec("\n".join(lines), space)
+            one, other = order[2 * number], order[2 * number + 1]
+            text += _HALF.format(a=a, b=b, c=c, d=d, word=one, first=16, second=12)
+            text += _HALF.format(a=a, b=b, c=c, d=d, word=other, first=8, second=7)
+        order = tuple(order[index] for index in _PERMUTATION)
+    text += "    return " + ", ".join(f"(x{index} ^ x{index + 8}) & 0xFFFFFFFF" for index in range(8))
+    space: dict[str, Compress] = {}
+    exec(text, space)
     return space["compress"]
 
 
@@ -76,9 +87,21 @@ def derive_key(context: str, material: bytes) -> bytes:
 
 
 def key_deriver(context: str) -> Callable[[bytes], bytes]:
-    """`derive_key` for one context, whose own hash is made once."""
-    words = _DIGEST_WORDS.unpack(_hash(_IV, context.encode(), DERIVE_KEY_CONTEXT))
-    return lambda material: _hash(words, material, DERIVE_KEY_MATERIAL)
+    """`derive_key` for one context, whose own hash is made once, for material of any length.
+
+    What is derived at the start of a session, key || salt, is a single block: it costs one compression and no more.
+    """
+    key = _DIGEST_WORDS.unpack(_hash(_IV, context.encode(), DERIVE_KEY_CONTEXT))
+    only = DERIVE_KEY_MATERIAL | CHUNK_START | CHUNK_END | ROOT
+
+    def derive(material: bytes) -> bytes:
+        size = len(material)
+        if size > BLOCK:
+            return _hash(key, material, DERIVE_KEY_MATERIAL)
+        words = _BLOCK_WORDS.unpack(material.ljust(BLOCK, b"\0"))
+        return _DIGEST_WORDS.pack(*_compress(key, words, 0, size, only))
+
+    return derive
 
 
 def _hash(key: Words, data: bytes, flags: int) -> bytes:

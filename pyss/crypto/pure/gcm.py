@@ -1,85 +1,98 @@
-"""AES in Galois/Counter Mode (NIST SP 800-38D), for nonces of 96 bits.
+"""AES in Galois/Counter Mode (NIST SP 800-38D), for nonces of 96 bits and tags of 128.
 
     counter block   nonce (12) || 1, 2, 3, ... (4): the first masks the tag, the others the text
     tag             GHASH(associated data, ciphertext, both lengths) ^ mask
 
-GHASH multiplies by H = AES(0) in GF(2**128), one block after another.  An element is a number whose most
-significant bit is the coefficient of x**0.  A product with H is put together from 16 tables of 256
-entries, one for each byte of the other factor (Shoup's method): 16 looks and as many exclusive ors.
+Mask and key stream come from one call where the blocks are many enough to stand side by side.  The tables of
+GHASH are made when the first tag is.
 """
 
 from __future__ import annotations
 
-from .aes import Aes
+from hmac import compare_digest
+from typing import Optional, Union
 
-_POLYNOMIAL = 0xE1 << 120  # 1 + x + x**2 + x**7 + x**128, section 6.3
+from ...errors import BadTag
+from .aes import FEW, Aes
+from .ghash import Ghash
+
+Buffer = Union[bytes, bytearray, memoryview]
 
 MOST_BLOCKS = (1 << 32) - 2  # of one message, section 5.2.1.1: then the counter would begin anew
+TAG = 16
+
+_FIRST = b"\0\0\0\1"
+_SECOND = b"\0\0\0\2"
 
 
 class AesGcm:
-    """One key; the multiplication tables are made when the first tag is."""
+    """One key of 16, 24 or 32 bytes.  Holds no state but tables, see `Aes` and `Ghash` for their size."""
 
-    __slots__ = ("_aes", "_tables")
+    __slots__ = ("_aes", "_ghash")
 
     def __init__(self, key: bytes) -> None:
         self._aes = Aes(key)
-        self._tables: list[list[int]] = []
+        self._ghash: Optional[Ghash] = None
 
-    def crypt(self, nonce: bytes, data: bytes) -> bytes:
-        """Raises OverflowError for a message that is longer than the mode allows."""
-        size = len(data)
-        blocks = (size + 15) // 16
-        if blocks > MOST_BLOCKS:
-            raise OverflowError("a GCM message has at most 2**36 - 32 bytes")
-        encrypt = self._aes.encrypt_block
-        stream = b"".join([encrypt(nonce + number.to_bytes(4, "big")) for number in range(2, blocks + 2)])
-        mask = int.from_bytes(stream[:size], "big")
-        return (int.from_bytes(data, "big") ^ mask).to_bytes(size, "big")
+    def encrypt(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes]) -> bytes:
+        """Ciphertext, then the tag (section 7.1).
 
-    def tag(self, nonce: bytes, associated_data: bytes, ciphertext: bytes) -> bytes:
-        if not self._tables:
-            self._tables = _multiples(int.from_bytes(self._aes.encrypt_block(bytes(16)), "big"))
-        lengths = (len(associated_data) * 8).to_bytes(8, "big") + (len(ciphertext) * 8).to_bytes(8, "big")
-        hashed = _ghash(self._tables, _padded(associated_data) + _padded(ciphertext) + lengths)
-        mask = int.from_bytes(self._aes.encrypt_block(nonce + b"\0\0\0\1"), "big")
-        return (hashed ^ mask).to_bytes(16, "big")
+        Raises ValueError for a nonce that has not 12 bytes, OverflowError for a message that is longer than
+        the mode allows: the counter of blocks would reach its beginning again.
+        """
+        size, blocks = _measured(nonce, data)
+        stream = self._aes.counter_blocks(nonce + _FIRST, blocks + 1)
+        text = _masked(data, stream[16:], size)
+        return text + self._sealed(stream[:16], associated_data, text)
+
+    def decrypt(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes]) -> bytes:
+        """The text of ciphertext and tag (section 7.2).
+
+        Raises BadTag when the tag does not match, or when there is no room for one, and then nothing has been
+        decrypted; ValueError and OverflowError as `encrypt`.
+        """
+        text, tag = bytes(data[:-TAG]), bytes(data[-TAG:])
+        size, blocks = _measured(nonce, text)
+        # One by one, blocks are computed only for those who may have them.
+        stream = self._aes.counter_blocks(nonce + _FIRST, 1 if blocks < FEW else blocks + 1)
+        if not compare_digest(tag, self._sealed(stream[:16], associated_data, text)):
+            raise BadTag("a tag does not match")
+        if blocks < FEW:
+            return _masked(text, self._aes.counter_blocks(nonce + _SECOND, blocks), size)
+        return _masked(text, stream[16:], size)
+
+    def crypt(self, nonce: bytes, data: Buffer) -> bytes:
+        """Exclusive or with the key stream, either way.  Raises as `encrypt` does."""
+        size, blocks = _measured(nonce, data)
+        return _masked(data, self._aes.counter_blocks(nonce + _SECOND, blocks), size)
+
+    def tag(self, nonce: bytes, associated_data: Optional[bytes], ciphertext: bytes) -> bytes:
+        """16 bytes.  Raises as `encrypt` does."""
+        _measured(nonce, ciphertext)
+        return self._sealed(self._aes.encrypt_block(nonce + _FIRST), associated_data, ciphertext)
+
+    def _sealed(self, mask: bytes, associated_data: Optional[bytes], text: bytes) -> bytes:
+        ghash = self._ghash
+        if ghash is None:
+            ghash = self._ghash = Ghash(self._aes.encrypt_block(bytes(16)))
+        extra = associated_data or b""
+        lengths = (len(extra) << 67 | len(text) << 3).to_bytes(16, "big")
+        value = ghash.of(b"".join((extra, bytes(-len(extra) % 16), text, bytes(-len(text) % 16), lengths)))
+        return (value ^ int.from_bytes(mask, "big")).to_bytes(16, "big")
 
 
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 16)
+def _measured(nonce: bytes, data: Buffer) -> tuple[int, int]:
+    """The size of a message, and how many blocks it has."""
+    if len(nonce) != 12:
+        raise ValueError(f"a nonce of GCM has 12 bytes here, not {len(nonce)}")
+    size = len(data)
+    blocks = (size + 15) // 16
+    if blocks > MOST_BLOCKS:
+        raise OverflowError("a GCM message has at most 2**36 - 32 bytes")
+    return size, blocks
 
 
-def _times_x(element: int) -> int:
-    return element >> 1 ^ (_POLYNOMIAL if element & 1 else 0)
-
-
-def _multiples(h: int) -> list[list[int]]:
-    """Sixteen tables: tables[i][b] = H times the element whose byte i is b and whose other bytes are 0."""
-    tables = []
-    power = h
-    for _ in range(16):
-        table = [0] * 256
-        bit = 128  # the most significant bit of a byte has the lowest power
-        while bit:
-            table[bit] = power
-            power = _times_x(power)
-            bit >>= 1
-        for byte in range(1, 256):
-            low = byte & -byte
-            table[byte] = table[low] ^ table[byte ^ low]
-        tables.append(table)
-    return tables
-
-
-def _ghash(tables: list[list[int]], data: bytes) -> int:
-    """`data` is a whole number of blocks."""
-    a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, q = tables
-    value = 0
-    for at in range(0, len(data), 16):
-        s = (value ^ int.from_bytes(data[at : at + 16], "big")).to_bytes(16, "big")
-        value = (
-            (a[s[0]] ^ b[s[1]] ^ c[s[2]] ^ d[s[3]] ^ e[s[4]] ^ f[s[5]] ^ g[s[6]] ^ h[s[7]])
-            ^ (i[s[8]] ^ j[s[9]] ^ k[s[10]] ^ m[s[11]] ^ n[s[12]] ^ o[s[13]] ^ p[s[14]] ^ q[s[15]])
-        )  # fmt: skip
-    return value
+def _masked(data: Buffer, stream: bytes, size: int) -> bytes:
+    """`stream` may be up to a block longer."""
+    mask = int.from_bytes(stream[:size], "big")
+    return (int.from_bytes(data, "big") ^ mask).to_bytes(size, "big")
