@@ -3,7 +3,7 @@
     python3 scripts/bench_crypto.py                      AEAD methods, every backend that is here
     python3 scripts/bench_crypto.py --algorithms aes-256-gcm,chacha20-poly1305 --backends pure --rounds 9
 
-For each algorithm: MB/s sealing and opening records of 16 KiB, microseconds for 1400 and for 2 bytes, and for a session,
+For each algorithm: MB/s sealing and opening records of 16 KiB, microseconds for 1400 and 2 bytes, and for a session,
 which is a fresh key and a record of 2 bytes.  Rounds go through all cells in turn, so that a busy moment of the machine
 meets all alike.
 """

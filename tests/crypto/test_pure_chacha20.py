@@ -158,22 +158,6 @@ def second_opinion(aead: type, key: bytes, nonce: bytes, text: bytes, extra: byt
     return sealed[64:] + tag
 
 
-BY_NAME = {"chacha20-poly1305": ChaCha20Poly1305, "chacha20-poly1305-original": OriginalChaCha20Poly1305}
-
-
-@pytest.mark.parametrize("case", [case for case in of_kind("aead") if case.values[0]["algorithm"] in BY_NAME])
-def test_published_vectors_of_the_aead(case: Any) -> None:
-    fields = ("key", "nonce", "associated_data", "plain", "sealed")
-    key, nonce, extra, plain, sealed = (bytes.fromhex(case[field]) for field in fields)
-    cipher: Any = BY_NAME[case["algorithm"]](key)
-    if not case["valid"]:
-        with pytest.raises(BadTag):
-            cipher.decrypt(nonce, sealed, extra)
-        return
-    assert cipher.encrypt(nonce, plain, extra) == sealed
-    assert cipher.decrypt(nonce, sealed, extra) == plain
-
-
 @pytest.mark.parametrize("aead", AEADS)
 def test_every_length_and_long_ones(aead: Any) -> None:
     cipher, nonce = aead(KEY), NONCE[: NONCE_SIZES[aead]]

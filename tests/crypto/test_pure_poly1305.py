@@ -41,11 +41,11 @@ def test_four_blocks_at_a_time_are_the_same_as_one(key: bytes, message: bytes) -
     assert poly1305(key, message) == plain_poly1305(key, message)
 
 
-@pytest.mark.parametrize("size", [*range(34), *range(47, 50), *range(62, 67), *range(126, 131), 191, 192, 193, 256])
 @pytest.mark.parametrize("key", [ONES + ONES, ONES + bytes(16), bytes(range(32))], ids=["ones", "r", "ramp"])
-def test_lengths_around_blocks(key: bytes, size: int) -> None:
-    for fill in (b"\xff", b"\0", b"\x80"):
-        assert poly1305(key, fill * size) == plain_poly1305(key, fill * size)
+def test_lengths_around_blocks(key: bytes) -> None:
+    for size in (*range(34), *range(47, 50), *range(62, 67), *range(126, 131), 191, 192, 193, 256):
+        for fill in (b"\xff", b"\0", b"\x80"):
+            assert poly1305(key, fill * size) == plain_poly1305(key, fill * size), (size, fill)
 
 
 @pytest.mark.parametrize("r", ["ones", "zero", "one", "random"])
@@ -80,12 +80,12 @@ def test_nothing_gives_the_second_half_of_the_key() -> None:
     assert poly1305(ONES + bytes(range(16)), b"") == bytes(range(16))
 
 
-@pytest.mark.parametrize("bit", range(128))
-def test_each_bit_of_the_multiplier_is_kept_or_clamped(bit: int) -> None:
+def test_each_bit_of_the_multiplier_is_kept_or_clamped() -> None:
     """A clamped bit changes nothing: the multiplier is 0, and with it the sum."""
-    clamped = bit % 32 >= 28 or (bit >= 32 and bit % 32 < 2)
-    tag = poly1305((1 << bit).to_bytes(16, "little") + bytes(16), b"message")
-    assert (tag == bytes(16)) == clamped
+    for bit in range(128):
+        clamped = bit % 32 >= 28 or (bit >= 32 and bit % 32 < 2)
+        tag = poly1305((1 << bit).to_bytes(16, "little") + bytes(16), b"message")
+        assert (tag == bytes(16)) == clamped, bit
 
 
 @pytest.mark.parametrize("over", range(-6, 7))

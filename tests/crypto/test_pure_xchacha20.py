@@ -53,21 +53,6 @@ def test_published_streams(case: Any) -> None:
     assert XChaCha20(key, iv, False).update(bytes(skipped) + text)[skipped:] == plain
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in of_kind("aead") if case.values[0]["algorithm"] == "xchacha20-poly1305"]
-)
-def test_published_vectors_of_the_aead(case: Any) -> None:
-    fields = ("key", "nonce", "associated_data", "plain", "sealed")
-    key, nonce, extra, plain, sealed = (bytes.fromhex(case[field]) for field in fields)
-    cipher = XChaCha20Poly1305(key)
-    if case["valid"]:
-        assert cipher.encrypt(nonce, plain, extra) == sealed
-        assert cipher.decrypt(nonce, sealed, extra) == plain
-    else:
-        with pytest.raises(BadTag):
-            cipher.decrypt(nonce, sealed, extra)
-
-
 # --- HChaCha -------------------------------------------------------------------------------------
 @given(KEYS, st.binary(min_size=16, max_size=16), st.sampled_from([8, 12, 20]))
 def test_a_subkey_is_two_rows_without_the_last_addition(key: bytes, nonce: bytes, rounds: int) -> None:

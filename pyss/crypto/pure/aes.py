@@ -263,7 +263,7 @@ class _Cipher:
         runs: list[list[bytes]] = []
         known, bases = b"", [b""]
         for number, low, high in _runs(first, count, bits):
-            reached, rest = self._two_rounds(number & ~0xFF)
+            reached, rest = self._two_rounds(number)
             if reached != known:  # once, unless very high bytes count
                 known = reached
                 bases = _bases([ramp.translate(keyed[byte]) for ramp, byte in zip(self._ramps, reached)])
