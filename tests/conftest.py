@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 from collections.abc import Iterator
 
@@ -26,6 +27,12 @@ _terminal = pytest.StashKey[int]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_terminal] = os.dup(2)  # output is not captured yet
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What stands for thousands of tests need not be looked through by each garbage collection of the run."""
+    gc.collect()
+    getattr(gc, "freeze", int)()  # PyPy has none
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

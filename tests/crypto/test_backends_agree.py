@@ -117,6 +117,7 @@ def test_backends_agree_on_streams_in_any_pieces(
         assert carried(name, algorithm, key, iv, not encrypting, cut(whole, points[::-1])) == data, name
 
 
+@pytest.mark.load  # for the time it takes
 @pytest.mark.parametrize("algorithm", STREAMS)
 def test_backends_agree_on_long_streams(algorithm: str) -> None:
     """As long as one read of scratch would be too slow in Python for some; this is more than any buffer of theirs."""

@@ -18,6 +18,7 @@ from pyss.net.loop import Loop
 from pyss.net.resolver import Resolver
 
 
+@pytest.mark.load  # for the time it waits
 def test_a_hung_name_holds_up_neither_others_nor_the_loop(loop: Loop) -> None:
     names = Names()
     names.hang("hung.example")

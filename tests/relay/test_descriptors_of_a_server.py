@@ -56,6 +56,7 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / float(os.sysconf("SC_CLK_TCK"))
 
 
+@pytest.mark.load  # for the time it waits
 def test_two_hundred_connections_on_sixty_four_descriptors(server: tuple[Program, int]) -> None:
     program, port = server
     with target(echo) as echoing:

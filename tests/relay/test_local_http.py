@@ -181,6 +181,7 @@ def test_a_head_that_is_too_long_is_refused(selector: SelectorFactory) -> None:
         assert "Receive buffer too long" in refusal(wire, 400)
 
 
+@pytest.mark.load  # for the time it waits
 @every_selector
 def test_a_client_that_says_half_a_request_and_then_nothing(selector: SelectorFactory) -> None:
     limits = Limits(greeting=0.2, dial=0.2, idle=0.2, linger=0.2)

@@ -52,6 +52,7 @@ def talking(sock: socket.socket, words: bytes, pause: float) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.load  # for the time it waits
 def test_what_comes_later_does_not_put_off_the_end(selector: SelectorFactory) -> None:
     with relay(selector, method=METHOD_2022, with_local=False, limits=Limits(greeting=0.6)) as running:
         with connect(running.server_port) as prober, connect(running.server_port) as silent:

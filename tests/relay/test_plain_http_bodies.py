@@ -164,6 +164,7 @@ def test_a_target_that_does_not_read_stops_the_client(selector: SelectorFactory)
         running.until_idle()
 
 
+@pytest.mark.load  # for the time it waits
 @every_selector
 def test_what_a_client_sends_ahead_stays_in_its_kernel(selector: SelectorFactory) -> None:
     """Megabytes of pipelined requests wait for their turn outside the relay."""

@@ -103,6 +103,7 @@ def one_of_each_kind(running: RunningRelay, port: int, closed: int) -> None:
             finish(wire)
 
 
+@pytest.mark.load  # for the time it takes
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="other interpreters have no reference counts")
 @pytest.mark.parametrize("direct", [True, False], ids=["direct", "shadowsocks"])
 def test_hundreds_of_sessions_leave_nothing_to_the_garbage_collector(direct: bool) -> None:

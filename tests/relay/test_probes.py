@@ -129,6 +129,7 @@ def test_every_probe_is_refused_in_silence(selector: SelectorFactory, method: st
             assert not [line for line in lines if secret in line]
 
 
+@pytest.mark.load  # for the time it waits
 @pytest.mark.parametrize("method", METHODS)
 def test_the_end_comes_when_a_silent_peer_would_meet_it(selector: SelectorFactory, method: str) -> None:
     """Seen from within, so that it holds on a busy machine: connections end in the order in which they began."""
