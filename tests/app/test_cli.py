@@ -196,6 +196,15 @@ sys.exit(code)
 HEAVY = {"argparse", "asyncio", "http.server", "http.client", "urllib.request", "email", "ssl", "unittest", "pydoc"}
 
 
+def test_the_version_is_told_without_any_crypto(folder: Path) -> None:
+    code, out, error = run_child([PYTHON, "-c", SHOW_MODULES, "--version"], folder)
+    assert (code, error) == (0, "")
+    modules = set(out.split("\n", 1)[1].split())
+    assert "pyss.app.cli" in modules
+    assert not [name for name in modules if name.startswith(("pyss.crypto.backend_", "pyss.crypto.pure", "ctypes"))]
+    assert not {"cryptography", "Crypto"} & modules
+
+
 @pytest.mark.parametrize("words", ["local -s 127.0.0.1 -l 0 -qq", "server -s 127.0.0.1 -p 0 -qq"])
 def test_a_relay_starts_without_heavy_modules(folder: Path, words: str) -> None:
     argv = [PYTHON, "-c", SHOW_MODULES, *words.split(), "-k", "x", "-m", GCM, "--crypto", "pure"]

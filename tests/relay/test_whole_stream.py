@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Optional
 
 import pytest
 from helpers.relay import SELECTORS, SelectorFactory, relay
@@ -15,7 +16,12 @@ MIB = 1024 * 1024
 
 
 def both_ways(
-    selector: SelectorFactory, method: str, size: int, shrink: Shrink, monkeypatch: pytest.MonkeyPatch
+    selector: SelectorFactory,
+    method: str,
+    size: int,
+    shrink: Shrink,
+    monkeypatch: pytest.MonkeyPatch,
+    crypto: Optional[str] = None,
 ) -> None:
     """`size` bytes each way at the same time, each end with FIN behind its last byte."""
     flush = Pump.flush
@@ -39,7 +45,7 @@ def both_ways(
         assert receive_all(sock) == b""
         return sending.result(), received
 
-    with relay(selector, method=method) as running, target(lambda sock: talk(sock, b"down")) as server:
+    with relay(selector, method=method, crypto=crypto) as running, target(lambda sock: talk(sock, b"down")) as server:
         shrink(running)
         with socks5_connect(running.local_port, server.port) as client:
             sent_up, received_down = talk(client, b"up")
@@ -71,3 +77,11 @@ def test_64_mib_each_way_at_once(
     selector: SelectorFactory, method: str, shrink: Shrink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both_ways(selector, method, 64 * MIB, shrink, monkeypatch)
+
+
+@pytest.mark.load
+@pytest.mark.parametrize("method", ["aes-256-gcm", "2022-blake3-chacha20-poly1305", "aes-256-ctr"])
+def test_64_mib_each_way_on_ciphers_in_python(
+    method: str, shrink: Shrink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_ways(SELECTORS["default"], method, 64 * MIB, shrink, monkeypatch, crypto="pure")
