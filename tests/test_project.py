@@ -88,7 +88,8 @@ def test_the_environments_without_packages_have_none_of_ours() -> None:
     tox.read(ROOT / "tox.ini", "utf-8")
     deps = tox["testenv:libcrypto"]["deps"]
     assert tox["testenv:libcrypto"]["package"] == "skip"
-    assert tox["testenv:pure"]["base"] == "testenv:libcrypto"
+    assert tox["testenv:pure"]["package"] == "skip"
+    assert tox["testenv:pure"]["deps"] == "{[testenv:libcrypto]deps}"
     assert "without_libcrypto" in tox["testenv:pure"]["set_env"]
     for requirement in METADATA["install_requires"]:
         name = re.split(r"[<>=;\s]", requirement)[0]

@@ -190,7 +190,7 @@ class NoProcess:
     def run(self): return 0
 cli.Process = NoProcess
 code = cli.main()
-print(" ".join(sorted(sys.modules)))
+print(" ".join(sorted(name for name, module in sys.modules.items() if module is not None)))
 sys.exit(code)
 """
 HEAVY = {"argparse", "asyncio", "http.server", "http.client", "urllib.request", "email", "ssl", "unittest", "pydoc"}

@@ -17,6 +17,8 @@ from helpers.commands import BARE_PYSS, PYSS, WITHOUT_PACKAGES
 from helpers.processes import PYTHON, Program, clean_environment, free_port
 from helpers.traffic import echo, receive_all, receive_exactly, socks5_connect, target
 
+from pyss.crypto.backends import BACKENDS
+
 HOST = "127.0.0.1"
 SECRET = "a password of the environment"
 
@@ -62,7 +64,7 @@ def test_the_first_lines_of_both_logs(pair: Pair) -> None:
             "WARNING  configuration from ./config.json, as no -c FILE was given",
             "WARNING  no method given: chacha20-ietf-poly1305 it is; both ends must use the same",
         ]
-        assert re.fullmatch(rf"INFO     {what} on {HOST}:{port}, crypto by (cryptography|pycryptodome|pure)", first[2])
+        assert re.fullmatch(rf"INFO     {what} on {HOST}:{port}, crypto by ({'|'.join(BACKENDS)})", first[2])
 
 
 def test_a_request_and_a_line_at_each_end(pair: Pair) -> None:
