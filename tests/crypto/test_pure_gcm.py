@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Optional, cast
 
 import pytest
+from helpers.galois import ONE, ghash, multiply
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,24 +17,6 @@ from pyss.crypto.pure.ghash import LONG, LONG_LANES, MEDIUM, MOST
 from pyss.errors import BadTag
 
 KEY, NONCE = bytes(range(16)), bytes(range(200, 212))
-ONE = 1 << 127  # the most significant bit is the coefficient of x**0
-
-
-def multiply(x: int, y: int) -> int:
-    """NIST SP 800-38D section 6.3, algorithm 1."""
-    product, power = 0, y
-    for bit in range(127, -1, -1):
-        if x >> bit & 1:
-            product ^= power
-        power = power >> 1 ^ (0xE1 << 120 if power & 1 else 0)
-    return product
-
-
-def ghash(h: int, data: bytes) -> int:
-    value = 0
-    for at in range(0, len(data), 16):
-        value = multiply(value ^ int.from_bytes(data[at : at + 16], "big"), h)
-    return value
 
 
 def padded(data: bytes) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from helpers.galois import ONE, multiply
+from helpers.galois import ghash as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,27 +12,9 @@ from pyss.crypto.pure import ghash as module
 from pyss.crypto.pure.ghash import LONG, LONG_LANES, MEDIUM, MEDIUM_LANES, MOST, TOGETHER, UPGRADE, Ghash
 
 ELEMENTS = st.integers(0, 2**128 - 1)
-ONE = 1 << 127  # the most significant bit is the coefficient of x**0
 ALL = 2**128 - 1
 SPECIAL = [0, 1, ONE, ALL, 0xE1 << 120, 0x66E94BD4EF8A2C3B884CFA59CA342B2E]
 every_h = pytest.mark.parametrize("h", SPECIAL, ids=hex)
-
-
-def multiply(x: int, y: int) -> int:
-    """SP 800-38D section 6.3, algorithm 1."""
-    product, power = 0, y
-    for bit in range(127, -1, -1):
-        if x >> bit & 1:
-            product ^= power
-        power = power >> 1 ^ (0xE1 << 120 if power & 1 else 0)
-    return product
-
-
-def reference(h: int, data: bytes) -> int:
-    value = 0
-    for at in range(0, len(data), 16):
-        value = multiply(value ^ int.from_bytes(data[at : at + 16], "big"), h)
-    return value
 
 
 def some(blocks: int, seed: int = 7) -> bytes:

@@ -204,6 +204,8 @@ def test_the_order_of_a_tick(loop: Loop, wires: Wires) -> None:
     loop.tick(1)
     assert order == ["ready", "timer, open", "soon"]
     assert near.fileno() == -1
+    loop.tick(1)
+    assert order[3:] == ["thread"]  # it has come with an event of its own
 
 
 def test_calls_come_in_their_order_and_what_they_add_in_the_next_tick(loop: Loop, sleeps: Sleeps) -> None:

@@ -13,6 +13,7 @@ changes a bit of the ciphertext changes the text, and nobody notices.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from struct import pack
 from typing import Any, Callable, Protocol
 
@@ -89,7 +90,7 @@ def _size(cipher: BlockCipher, iv: bytes) -> int:
 
 
 # --- the ciphertext is fed back ------------------------------------------------------------------
-class _Feedback:
+class _Feedback(ABC):
     """What the three have in common.  An IV is as long as a block; ValueError otherwise.
 
     Feedback has no counter, and so no end: the register depends on the texts, and does not come back in practice.
@@ -108,11 +109,11 @@ class _Feedback:
         """The next bytes of the stream, as many as are given."""
         return self._encipher(bytes(data)) if self._encrypting else self._decipher(bytes(data))
 
-    def _encipher(self, data: bytes) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _encipher(self, data: bytes) -> bytes: ...
 
-    def _decipher(self, data: bytes) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _decipher(self, data: bytes) -> bytes: ...
 
 
 class Cfb(_Feedback):
@@ -224,7 +225,7 @@ def _windows(stream: bytes, count: int, size: int) -> bytes:
 
 
 # --- the key stream does not depend on the text --------------------------------------------------
-class KeyStream:
+class KeyStream(ABC):
     """A key stream that is made in whole blocks; both directions are the same.
 
     A subclass sets `block_size`, in bytes, and has `_blocks`, which gives the next blocks: as many as it is asked
@@ -247,8 +248,8 @@ class KeyStream:
         self._rest = stream[size:]
         return exclusive_or(data, stream)
 
-    def _blocks(self, count: int) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _blocks(self, count: int) -> bytes: ...
 
 
 class Ofb(KeyStream):
