@@ -105,14 +105,17 @@ _pointer = ctypes.c_void_p
 _free = _function("EVP_CIPHER_CTX_free", result=None, arguments=(_pointer,))
 
 
-class _Context(ctypes.c_void_p):
-    """An EVP_CIPHER_CTX, freed with this object."""
+class _Context(ctypes.c_char):
+    """The first byte of an EVP_CIPHER_CTX, which is freed with this object.
 
-    def __del__(self, free: Any = _free) -> None:  # a default is there when the module has been taken apart
-        free(self)
+    Functions take it by `byref`, which keeps it alive, and which ctypes hands on as it is.
+    """
+
+    def __del__(self, free: Any = _free, byref: Any = byref) -> None:  # defaults outlive a module taken apart
+        free(byref(self))
 
 
-_new_context = _function("EVP_CIPHER_CTX_new", result=_Context, arguments=())
+_new_context = _function("EVP_CIPHER_CTX_new", result=_pointer, arguments=())
 _clear_errors = _function("ERR_clear_error", result=None, arguments=())
 _cipher_init = _function("EVP_CipherInit_ex", arguments=(_pointer,) * 5 + (ctypes.c_int,))
 _key_length = _function("EVP_CIPHER_get_key_length", "EVP_CIPHER_key_length", arguments=(_pointer,))
@@ -120,8 +123,7 @@ _iv_length = _function("EVP_CIPHER_get_iv_length", "EVP_CIPHER_iv_length", argum
 _by_name = _function("EVP_get_cipherbyname", result=_pointer, arguments=(ctypes.c_char_p,))
 
 # Those that every message calls have no argtypes: a conversion by them takes 50 ns an argument, a third of a small
-# message.  They are given nothing but contexts, arrays, byref, bytes, None and sizes up to _MOST, and ctypes passes
-# these rightly by itself.
+# message.  They are given nothing but byref, bytes, None and sizes up to _MOST: ctypes passes these rightly by itself.
 _encrypt_init = _function("EVP_EncryptInit_ex")
 _encrypt_update = _function("EVP_EncryptUpdate")
 _encrypt_final = _function("EVP_EncryptFinal_ex")
@@ -131,30 +133,28 @@ _decrypt_final = _function("EVP_DecryptFinal_ex")
 _cipher_update = _function("EVP_CipherUpdate")
 _control = _function("EVP_CIPHER_CTX_ctrl")
 
-_Start: Any = ctypes.c_char * 1  # laid on the first byte of a buffer: passed as its address, and keeps it alive
 _scratch = memoryview(bytearray(_SCRATCH_SIZE))
-_scratch_start = _Start.from_buffer(_scratch)
+_scratch_start = ctypes.c_char.from_buffer(_scratch)
 _written = byref(ctypes.c_int())
+_start_of = ctypes.c_char.from_buffer  # of a buffer: its first byte, whose `byref` is its address and keeps it alive
 
 
-def _source(data: Buffer, size: int) -> Any:
+def _address(data: Buffer) -> Any:
     """An argument that is the address of the data, valid as long as it is held."""
-    if size > _COPIED and type(data) is not bytes:
-        try:
-            return _Start.from_buffer(data)
-        except TypeError:  # read-only, or not in one piece
-            pass
-    return bytes(data)
+    try:
+        return byref(_start_of(data))
+    except TypeError:  # read-only, or not in one piece
+        return bytes(data)
 
 
-def _room(size: int) -> tuple[memoryview, Any]:
-    """A place to write to, with its address.  Raises OverflowError above 2 GiB."""
+def _room(size: int) -> tuple[memoryview, ctypes.c_char]:
+    """A place to write to, with its first byte.  Raises OverflowError above 2 GiB."""
     if size <= _SCRATCH_SIZE:
         return _scratch, _scratch_start
     if size > _MOST:
         raise OverflowError("a message has at most 2 GiB")
     own = memoryview(bytearray(size))
-    return own, _Start.from_buffer(own)
+    return own, _start_of(own)
 
 
 def _fail() -> NoReturn:
@@ -170,12 +170,15 @@ class _Method(NamedTuple):
     key_size: int
     iv_size: int
 
-    def start(self, key: bytes, iv: Optional[bytes], encrypting: bool) -> _Context:
-        """A new context.  Raises ValueError for sizes that are not the cipher's."""
+    def start(self, key: bytes, iv: Optional[bytes], encrypting: bool) -> Any:
+        """A new context, by reference.  Raises ValueError for sizes that are not the cipher's."""
         if len(key) != self.key_size or (iv is not None and len(iv) != self.iv_size):
             raise ValueError(f"this cipher has a key of {self.key_size} bytes and an IV of {self.iv_size}")
-        context: _Context = _new_context()
-        if not context or _cipher_init(context, self.cipher, None, key, iv, encrypting) != 1:
+        address = _new_context()
+        if not address:
+            _fail()
+        context = byref(_Context.from_address(address))
+        if _cipher_init(context, self.cipher, None, key, iv, encrypting) != 1:
             _fail()
         return context
 
@@ -191,55 +194,56 @@ class Cipher:
         self._method = method
         self._key = key
         # One for each direction: libcrypto sets up the key of OCB for one of them.
-        self._sealing: Optional[_Context] = None
-        self._opening: Optional[_Context] = None
+        self._sealing: Any = None
+        self._opening: Any = None
 
     def encrypt(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes]) -> bytes:
-        size = len(data)
-        room, start = _room(size + _TAG)
-        self._seal(nonce, data, size, associated_data, start)
-        return room[: size + _TAG].tobytes()
+        end = len(data) + _TAG
+        room, start = _room(end)
+        self._seal(nonce, data, associated_data, start)
+        return room[:end].tobytes()
 
     def encrypt_into(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes], buf: memoryview) -> int:
-        size = len(data)
-        if len(buf) != size + _TAG:
-            raise ValueError(f"the buffer has {len(buf)} bytes, not {size + _TAG}")
-        if size <= _COPIED:
+        end = len(data) + _TAG
+        if len(buf) != end:
+            raise ValueError(f"the buffer has {len(buf)} bytes, not {end}")
+        if end <= _COPIED:
             buf[:] = self.encrypt(nonce, data, associated_data)
-        elif size <= _MOST:
-            self._seal(nonce, data, size, associated_data, _Start.from_buffer(buf))
+        elif end <= _MOST:
+            self._seal(nonce, data, associated_data, _start_of(buf))
         else:
             raise OverflowError("a message has at most 2 GiB")
-        return size + _TAG
+        return end
 
     def decrypt(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes]) -> bytes:
-        return self._open(nonce, data, len(data) - _TAG, associated_data).tobytes()
+        return self._open(nonce, data, associated_data).tobytes()
 
     def decrypt_into(self, nonce: bytes, data: Buffer, associated_data: Optional[bytes], buf: memoryview) -> int:
-        size = len(data) - _TAG
-        buf[:] = self._open(nonce, data, size, associated_data)  # ValueError for a buffer of another size
-        return size
+        buf[:] = self._open(nonce, data, associated_data)  # ValueError for a buffer of another size
+        return len(buf)
 
-    def _seal(self, nonce: bytes, data: Buffer, size: int, extra: Optional[bytes], start: Any) -> None:
+    def _seal(self, nonce: bytes, data: Buffer, extra: Optional[bytes], start: ctypes.c_char) -> None:
         """Write ciphertext and tag to `start`."""
         context = self._sealing
         if context is None:
             context = self._sealing = self._method.start(self._key, None, True)
         if len(nonce) != _NONCE:
             raise ValueError(f"a nonce has {_NONCE} bytes, not {len(nonce)}")
-        source = _source(data, size)
+        size = len(data)
+        source = data if type(data) is bytes else bytes(data) if size <= _COPIED else _address(data)
         # Only OCB has anything left for Final: what follows the last whole block.
         if (
             _encrypt_init(context, None, None, None, nonce) != 1
             or (extra and _encrypt_update(context, None, _written, extra, len(extra)) != 1)
-            or (size and _encrypt_update(context, start, _written, source, size) != 1)
+            or (size and _encrypt_update(context, byref(start), _written, source, size) != 1)
             or _encrypt_final(context, byref(start, size & -_BLOCK), _written) != 1
             or _control(context, _GET_TAG, _TAG, byref(start, size)) != 1
         ):
             _fail()
 
-    def _open(self, nonce: bytes, data: Buffer, size: int, extra: Optional[bytes]) -> memoryview:
+    def _open(self, nonce: bytes, data: Buffer, extra: Optional[bytes]) -> memoryview:
         """The plaintext, in scratch: valid until the next message."""
+        size = len(data) - _TAG
         if size < 0:
             raise BadTag("there is no whole tag")
         context = self._opening
@@ -247,13 +251,19 @@ class Cipher:
             context = self._opening = self._method.start(self._key, None, False)
         if len(nonce) != _NONCE:
             raise ValueError(f"a nonce has {_NONCE} bytes, not {len(nonce)}")
-        source = _source(data, size)
+        if type(data) is bytes:
+            source, tag = data, data[size:]
+        elif size <= _COPIED:
+            source = bytes(data)
+            tag = source[size:]
+        else:
+            source, tag = _address(data), bytes(data[size:])
         room, start = _room(size)
         if (
             _decrypt_init(context, None, None, None, nonce) != 1
             or (extra and _decrypt_update(context, None, _written, extra, len(extra)) != 1)
-            or (size and _decrypt_update(context, start, _written, source, size) != 1)
-            or _control(context, _SET_TAG, _TAG, bytes(data[size:])) != 1
+            or (size and _decrypt_update(context, byref(start), _written, source, size) != 1)
+            or _control(context, _SET_TAG, _TAG, tag) != 1
         ):
             _fail()
         if _decrypt_final(context, byref(start, size & -_BLOCK), _written) != 1:
@@ -276,7 +286,8 @@ class StreamCipher:
     def update(self, data: Buffer) -> bytes:
         size = len(data)
         room, start = _room(size)
-        if size and _cipher_update(self._context, start, _written, _source(data, size), size) != 1:
+        source = bytes(data) if size <= _COPIED else _address(data)
+        if size and _cipher_update(self._context, byref(start), _written, source, size) != 1:
             _fail()
         return room[:size].tobytes()
 

@@ -433,14 +433,14 @@ def test_every_context_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
     freed: list[int] = []
     new_context = libcrypto._new_context
 
-    def counted_new() -> Any:
-        context = new_context()
-        made.append(context.value)
-        return context
+    def counted_new() -> int:
+        address: int = new_context()
+        made.append(address)
+        return address
 
     def counted_free(context: Any) -> None:
-        freed.append(context.value)
-        libcrypto._free(context)
+        freed.append(ctypes.addressof(context))
+        libcrypto._free(ctypes.byref(context))
 
     monkeypatch.setattr(libcrypto, "_new_context", counted_new)
     monkeypatch.setattr(libcrypto._Context, "__del__", counted_free)

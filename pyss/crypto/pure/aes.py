@@ -22,7 +22,7 @@ are indexed by secrets: who shares a processor's caches with an attacker should 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Callable, NamedTuple, Optional
 
@@ -184,8 +184,7 @@ class Aes:
         if len(first) != 16:
             raise ValueError(f"a counter block has 16 bytes, not {len(first)}")
         if count <= FEW:
-            block = self._encryption.block
-            return b"".join([block(number.to_bytes(16, "big")) for number in _numbers(first, count, bits)])
+            return self._encryption.few(_numbers(int.from_bytes(first, "big"), count, bits))
         parts = []
         for piece in _shares(count):
             parts.append(self._encryption.counter(first, piece, bits))
@@ -222,26 +221,34 @@ class _Cipher:
     def block(self, block: bytes) -> bytes:
         if len(block) != 16:
             raise ValueError(f"a block of AES has 16 bytes, not {len(block)}")
+        return self.few((int.from_bytes(block, "big"),))
+
+    def few(self, numbers: Iterable[int]) -> bytes:
+        """Blocks that are numbers, one by one."""
         direction = self._direction
         a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, q = direction.columns
-        value = int.from_bytes(block, "big") ^ self.keys[0]
-        for key in self._middle:
-            s = value.to_bytes(16, "big")
-            value = (
-                (a[s[0]] ^ b[s[1]] ^ c[s[2]] ^ d[s[3]] ^ e[s[4]] ^ f[s[5]] ^ g[s[6]] ^ h[s[7]])
-                ^ (i[s[8]] ^ j[s[9]] ^ k[s[10]] ^ m[s[11]] ^ n[s[12]] ^ o[s[13]] ^ p[s[14]] ^ q[s[15]])
-                ^ key
-            )  # fmt: skip
-        step = direction.step
-        moved = (value.to_bytes(16, "big").translate(direction.box) * step)[::step]
-        return (int.from_bytes(moved, "big") ^ self.keys[-1]).to_bytes(16, "big")
+        box, step, middle = direction.box, direction.step, self._middle
+        first, last = self.keys[0], self.keys[-1]
+        done = b""
+        for number in numbers:
+            value = number ^ first
+            for key in middle:
+                s = value.to_bytes(16, "big")
+                value = (
+                    (a[s[0]] ^ b[s[1]] ^ c[s[2]] ^ d[s[3]] ^ e[s[4]] ^ f[s[5]] ^ g[s[6]] ^ h[s[7]])
+                    ^ (i[s[8]] ^ j[s[9]] ^ k[s[10]] ^ m[s[11]] ^ n[s[12]] ^ o[s[13]] ^ p[s[14]] ^ q[s[15]])
+                    ^ key
+                )  # fmt: skip
+            moved = (value.to_bytes(16, "big").translate(box) * step)[::step]
+            done += (int.from_bytes(moved, "big") ^ last).to_bytes(16, "big")
+        return done
 
     def blocks(self, data: bytes) -> bytes:
         size = len(data)
         if size % 16:
             raise ValueError(f"blocks of AES are a multiple of 16 bytes, not {size}")
         if size <= 16 * FEW:
-            return b"".join([self.block(data[at : at + 16]) for at in range(0, size, 16)])
+            return self.few([int.from_bytes(data[at : at + 16], "big") for at in range(0, size, 16)])
         parts, at = [], 0
         for piece in _shares(size // 16):
             parts.append(self._independent(data[at : at + 16 * piece], piece))
@@ -382,11 +389,10 @@ def _later(number: int, count: int, bits: int) -> int:
     return number & ~mask | number + count & mask
 
 
-def _numbers(first: bytes, count: int, bits: int) -> Iterator[int]:
-    number = int.from_bytes(first, "big")
-    for _ in range(count):
-        yield number
-        number = _later(number, 1, bits)
+def _numbers(first: int, count: int, bits: int) -> Iterable[int]:
+    if (first & 0xFF) + count <= 256:  # the usual case, by far
+        return range(first, first + count)
+    return [_later(first, place, bits) for place in range(count)]
 
 
 def _runs(first: bytes, count: int, bits: int) -> Iterator[tuple[int, int, int]]:
@@ -401,6 +407,17 @@ def _runs(first: bytes, count: int, bits: int) -> Iterator[tuple[int, int, int]]
 
 
 # --- round keys ----------------------------------------------------------------------------------
+def _words(width: int) -> int:
+    return _WORDS >> 192 - 8 * width
+
+
+@lru_cache(maxsize=2)
+def _sums(width: int) -> tuple[list[int], ...]:
+    """For byte i of a word: its SubBytes at place i of each word of a part (about 45 KB)."""
+    ones = _words(width)
+    return tuple([(byte << shift) * ones for byte in SBOX] for shift in (24, 16, 8, 0))
+
+
 def _expand(key: bytes) -> list[int]:
     """The round keys, section 5.2, as numbers of 128 bits.
 
@@ -413,20 +430,23 @@ def _expand(key: bytes) -> list[int]:
     width = 24 if size == 24 else 16
     parts = [int.from_bytes(key[at : at + width], "big") for at in range(0, size, width)]
     step = len(parts)
-    ones = _WORDS if width == 24 else _WORDS >> 64
-    constant, wanted = 1, 16 * (size // 4 + 7)
-    while width * len(parts) < wanted:
-        word = (parts[-1] & _WORD).to_bytes(4, "big").translate(SBOX)
-        if len(parts) % step:
-            new = int.from_bytes(word, "big")
+    a, b, c, d = _sums(width)
+    constant, ones = 1 << 24, _words(width)
+    previous, wanted = parts[-1], 16 * (size // 4 + 7)
+    for number in range(step, -(-wanted // width)):
+        s = previous.to_bytes(width, "big")
+        if number % step:
+            new = a[s[-4]] ^ b[s[-3]] ^ c[s[-2]] ^ d[s[-1]]
         else:
-            new = int.from_bytes(word[1:] + word[:1], "big") ^ constant << 24
-            constant = _double(constant)
-        value = parts[-step]
-        value ^= value >> 32
-        value ^= value >> 64
-        value ^= value >> 128
-        parts.append(value ^ new * ones)
+            new = d[s[-4]] ^ a[s[-3]] ^ b[s[-2]] ^ c[s[-1]] ^ constant * ones
+            constant = constant << 1 if constant < 0x80 << 24 else 0x1B << 24
+        sums = parts[-step]
+        sums ^= sums >> 32
+        sums ^= sums >> 64
+        if width > 16:
+            sums ^= sums >> 128
+        previous = sums ^ new
+        parts.append(previous)
     if width == 16:
         return parts
     joined = b"".join([part.to_bytes(width, "big") for part in parts])
