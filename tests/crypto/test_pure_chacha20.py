@@ -23,7 +23,6 @@ from pyss.crypto.pure.chacha20 import (
     ChaCha20Ietf,
     ChaCha20Poly1305,
     OriginalChaCha20Poly1305,
-    chacha20_blocks,
 )
 from pyss.crypto.pure.poly1305 import poly1305
 from pyss.errors import BadTag
@@ -73,6 +72,13 @@ def blocks_one_by_one(key: bytes, nonce: bytes, size: int, first: int = 0, round
     return b"".join(one_block(key, nonce, first + n, rounds) for n in range((size + 63) // 64))[:size]
 
 
+def stream_from(key: bytes, nonce: bytes, counter: int, blocks: int) -> bytes:
+    """Key stream from block `counter` on, which the stream cipher is told to take next."""
+    cipher = ChaCha20Ietf(key, nonce, True)
+    cipher._block = counter
+    return cipher.update(bytes(64 * blocks))
+
+
 def state_of(key: bytes, nonce: bytes, counter: int = 0) -> tuple[int, ...]:
     last = struct.unpack("<4I", counter.to_bytes(16 - len(nonce), "little") + nonce)
     return (*struct.unpack("<4I", b"expand 32-byte k"), *struct.unpack("<8I", key), *last)
@@ -81,8 +87,10 @@ def state_of(key: bytes, nonce: bytes, counter: int = 0) -> tuple[int, ...]:
 @pytest.mark.parametrize("case", of_kind("chacha20"))
 def test_published_vectors(case: Any) -> None:
     key, nonce, plain, cipher = (bytes.fromhex(case[field]) for field in ("key", "nonce", "plain", "cipher"))
-    blocks = (len(plain) + 63) // 64
-    assert xor(chacha20_blocks(key, nonce, case["counter"], blocks), plain) == cipher
+    skipped = 64 * case["counter"]
+    assert ChaCha20Ietf(key, nonce, True).update(bytes(skipped) + plain)[skipped:] == cipher
+    assert ChaCha20Ietf(key, nonce, False).update(bytes(skipped) + cipher)[skipped:] == plain
+    assert xor(stream_from(key, nonce, case["counter"], (len(plain) + 63) // 64), plain) == cipher
     assert xor(one_block(key, nonce, case["counter"]), plain[:64]) == cipher[:64]  # the yardstick, too
 
 
@@ -98,7 +106,7 @@ def test_published_vectors_of_every_number_of_rounds(case: Any) -> None:
 # --- lanes ---------------------------------------------------------------------------------------
 @given(KEYS, NONCES, st.integers(0, MOST_BLOCKS - 20), st.integers(0, 20))
 def test_each_lane_is_the_block_of_its_counter(key: bytes, nonce: bytes, counter: int, blocks: int) -> None:
-    together = chacha20_blocks(key, nonce, counter, blocks)
+    together = stream_from(key, nonce, counter, blocks)
     assert together == b"".join(one_block(key, nonce, counter + lane) for lane in range(blocks))
 
 
@@ -117,12 +125,12 @@ def test_every_number_of_blocks_in_both_layouts(rounds: int) -> None:
 @pytest.mark.parametrize("counter", [255, 256, 65_535, 2**24 - 1, 2**31 - 1, 2**31, 2**32 - 3])
 def test_a_carry_stays_in_its_lane(counter: int) -> None:
     expected = b"".join(one_block(KEY, NONCE, counter + lane) for lane in range(3))
-    assert chacha20_blocks(KEY, NONCE, counter, 3) == expected
+    assert stream_from(KEY, NONCE, counter, 3) == expected
 
 
 @pytest.mark.parametrize("blocks", [1024, 1025, 1026, 2050, 2051, 2100])
 def test_many_lanes_at_once_and_more_than_one_evaluation(blocks: int) -> None:
-    stream = chacha20_blocks(KEY, NONCE, 1, blocks)
+    stream = stream_from(KEY, NONCE, 1, blocks)
     assert len(stream) == 64 * blocks
     for block in (0, 1, 255, 256, 1023, blocks - 1025, blocks - 2, blocks - 1):
         if block >= 0:
@@ -131,13 +139,22 @@ def test_many_lanes_at_once_and_more_than_one_evaluation(blocks: int) -> None:
 
 def test_the_last_block_is_given_out_and_none_after_it() -> None:
     last = one_block(KEY, NONCE, 2**32 - 1)
-    assert chacha20_blocks(KEY, NONCE, 2**32 - 1, 1) == last
-    assert chacha20_blocks(KEY, NONCE, 2**32 - 2, 2)[64:] == last
-    assert chacha20_blocks(KEY, NONCE, 2**32 - 50, 50)[-64:] == last
-    assert chacha20_blocks(KEY, NONCE, 2**32 - 1030, 1030)[-64:] == last
-    for counter, blocks in ((2**32, 1), (2**32 - 1, 2), (2**32 - 10, 11), (1, 2**32)):
+    assert stream_from(KEY, NONCE, 2**32 - 1, 1) == last
+    assert stream_from(KEY, NONCE, 2**32 - 2, 2)[64:] == last
+    assert stream_from(KEY, NONCE, 2**32 - 50, 50)[-64:] == last
+    assert stream_from(KEY, NONCE, 2**32 - 1030, 1030)[-64:] == last
+    for counter, blocks in ((2**32, 1), (2**32 - 1, 2), (2**32 - 10, 11)):
         with pytest.raises(OverflowError):
-            chacha20_blocks(KEY, NONCE, counter, blocks)
+            stream_from(KEY, NONCE, counter, blocks)
+
+
+def test_a_stream_longer_than_the_counter_is_refused_before_anything_is_computed() -> None:
+    """The length is all that is looked at, so a range will do; and nothing has changed."""
+    cipher: Any = ChaCha20Ietf(KEY, NONCE, True)
+    for used in (0, 1):
+        with pytest.raises(OverflowError):
+            cipher.update(range(2**38 - 64 * used + 1))
+        assert cipher.update(bytes(64)) == one_block(KEY, NONCE, used)
 
 
 # --- the AEAD ------------------------------------------------------------------------------------
@@ -237,45 +254,66 @@ def test_what_was_changed_is_refused_before_anything_is_decrypted(
 def test_a_text_longer_than_the_counter_is_refused_before_anything_is_computed(aead: Any) -> None:
     """RFC 8439 section 2.8: at most 2**38 - 64 bytes.  The length is all that is looked at, so a range will do."""
     too_long: Any = range(2**38 - 63)
-    nonce = bytes(NONCE_SIZES[aead])
-    for operation in (aead(KEY).crypt, lambda *given: aead(KEY).encrypt(*given, None)):
-        with pytest.raises(OverflowError):
-            operation(nonce, too_long)
+    with pytest.raises(OverflowError):
+        aead(KEY).encrypt(bytes(NONCE_SIZES[aead]), too_long, None)
+
+
+@pytest.mark.parametrize("aead", AEADS)
+def test_the_longest_text_is_sealed_and_opened_and_none_after_it(aead: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the counter ended after three blocks: block 0 leaves two of them for the text."""
+    assert MOST_BLOCKS == 2**32
+    cipher, nonce = aead(KEY), bytes(NONCE_SIZES[aead])
+    longest, too_long = (cipher.encrypt(nonce, material(size), None) for size in (128, 129))
+    monkeypatch.setattr(chacha20, "MOST_BLOCKS", 3)
+    assert cipher.encrypt(nonce, material(128), None) == longest
+    assert cipher.decrypt(nonce, longest, None) == material(128)
+    with pytest.raises(OverflowError):
+        cipher.encrypt(nonce, material(129), None)
+    with pytest.raises(OverflowError):
+        cipher.decrypt(nonce, too_long, None)
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 1000])
-def test_the_text_alone(size: int) -> None:
+def test_the_text_is_masked_with_the_blocks_from_one_on(size: int) -> None:
     text = bytes(i * 7 & 0xFF for i in range(size))
     cipher = ChaCha20Poly1305(KEY)
-    assert cipher.crypt(NONCE, text) == xor(text, blocks_one_by_one(KEY, NONCE, size, 1))
-    assert cipher.crypt(NONCE, cipher.crypt(NONCE, text)) == text
+    sealed = cipher.encrypt(NONCE, text, None)
+    assert sealed[:-16] == xor(text, blocks_one_by_one(KEY, NONCE, size, 1))
+    assert cipher.decrypt(NONCE, sealed, None) == text
 
 
 def test_leading_and_trailing_zeros_are_kept() -> None:
-    """The text becomes a number on the way: zeros at either end must not be lost."""
-    stream = chacha20_blocks(KEY, NONCE, 1, 2)
-    for text in (bytes(100), stream[:100], stream[:50] + bytes(50), bytes(50) + stream[50:100]):
-        assert ChaCha20Poly1305(KEY).crypt(NONCE, text) == xor(text, stream)
+    """The text becomes a number on the way: zeros at either end of it, or of what comes out, must not be lost."""
+    stream = blocks_one_by_one(KEY, NONCE, 100, 1)
+    cipher = ChaCha20Poly1305(KEY)
+    for text in (bytes(100), stream, stream[:50] + bytes(50), bytes(50) + stream[50:]):
+        sealed = cipher.encrypt(NONCE, text, None)
+        assert sealed[:-16] == xor(text, stream)
+        assert cipher.decrypt(NONCE, sealed, None) == text
 
 
 @given(st.binary(max_size=40), st.binary(max_size=80))
-def test_the_tag_is_over_padded_data_and_lengths(extra: bytes, text: bytes) -> None:
+def test_the_tag_is_over_padded_data_and_lengths(extra: bytes, masked: bytes) -> None:
     def padded(data: bytes) -> bytes:
         while len(data) % 16:
             data += b"\0"
         return data
 
-    lengths = len(extra).to_bytes(8, "little") + len(text).to_bytes(8, "little")
-    expected = poly1305(one_block(KEY, NONCE, 0)[:32], padded(extra) + padded(text) + lengths)
-    assert ChaCha20Poly1305(KEY).tag(NONCE, extra, text) == expected
+    lengths = len(extra).to_bytes(8, "little") + len(masked).to_bytes(8, "little")
+    tag = poly1305(one_block(KEY, NONCE, 0)[:32], padded(extra) + padded(masked) + lengths)
+    text = xor(masked, blocks_one_by_one(KEY, NONCE, len(masked), 1))
+    assert ChaCha20Poly1305(KEY).encrypt(NONCE, text, extra) == masked + tag
+    assert ChaCha20Poly1305(KEY).decrypt(NONCE, masked + tag, extra) == text
 
 
 @given(st.binary(max_size=40), st.binary(max_size=80))
-def test_the_tag_of_the_original_is_over_data_and_lengths_without_padding(extra: bytes, text: bytes) -> None:
+def test_the_tag_of_the_original_is_over_data_and_lengths_without_padding(extra: bytes, masked: bytes) -> None:
     """draft-agl-tls-chacha20poly1305-04 section 5."""
-    covered = extra + len(extra).to_bytes(8, "little") + text + len(text).to_bytes(8, "little")
-    expected = poly1305(one_block(KEY, NONCE[:8], 0)[:32], covered)
-    assert OriginalChaCha20Poly1305(KEY).tag(NONCE[:8], extra, text) == expected
+    covered = extra + len(extra).to_bytes(8, "little") + masked + len(masked).to_bytes(8, "little")
+    tag = poly1305(one_block(KEY, NONCE[:8], 0)[:32], covered)
+    text = xor(masked, blocks_one_by_one(KEY, NONCE[:8], len(masked), 1))
+    assert OriginalChaCha20Poly1305(KEY).encrypt(NONCE[:8], text, extra) == masked + tag
+    assert OriginalChaCha20Poly1305(KEY).decrypt(NONCE[:8], masked + tag, extra) == text
 
 
 # --- sizes ---------------------------------------------------------------------------------------

@@ -25,6 +25,25 @@ def padded(data: bytes) -> bytes:
     return data
 
 
+def xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other))
+
+
+def key_stream(size: int) -> bytes:
+    """What masks a text under KEY and NONCE: counters from 2 on, section 7.1, block by block."""
+    aes = Aes(KEY)
+    return b"".join(aes.encrypt_block(NONCE + (2 + n).to_bytes(4, "big")) for n in range((size + 15) // 16))[:size]
+
+
+def tag_of(masked: bytes, extra: bytes) -> bytes:
+    """The tag under KEY and NONCE: section 7.1, steps 4 to 6, bit by bit."""
+    aes = Aes(KEY)
+    h = int.from_bytes(aes.encrypt_block(bytes(16)), "big")
+    lengths = (8 * len(extra)).to_bytes(8, "big") + (8 * len(masked)).to_bytes(8, "big")
+    mask = int.from_bytes(aes.encrypt_block(NONCE + b"\0\0\0\1"), "big")
+    return (ghash(h, padded(extra) + padded(masked) + lengths) ^ mask).to_bytes(16, "big")
+
+
 def test_the_yardstick_multiplies() -> None:
     """H and X1 of test case 2 in the GCM paper, appendix B."""
     h, text, x1 = (
@@ -47,35 +66,35 @@ SIZES = [0, 1, 15, 16, 17, 31, 32, 33, 255 * 16, 255 * 16 + 1, 256 * 16 + 1]
 def test_the_text_is_masked_with_counters_from_two_on(size: int) -> None:
     """Past 254 blocks the counter takes its second byte."""
     text = bytes(i * 11 & 0xFF for i in range(size))
-    aes = Aes(KEY)
-    stream = b"".join(aes.encrypt_block(NONCE + (2 + n).to_bytes(4, "big")) for n in range((size + 15) // 16))
-    masked = AesGcm(KEY).crypt(NONCE, text)
-    assert masked == bytes(a ^ b for a, b in zip(text, stream))
-    assert AesGcm(KEY).crypt(NONCE, masked) == text
+    sealed = AesGcm(KEY).encrypt(NONCE, text, None)
+    assert sealed[:-16] == xor(text, key_stream(size))
+    assert AesGcm(KEY).decrypt(NONCE, sealed, None) == text
 
 
-def test_leading_and_trailing_zeros_are_kept() -> None:
-    cipher = AesGcm(KEY)
-    stream = cipher.crypt(NONCE, bytes(40))
-    assert cipher.crypt(NONCE, stream) == bytes(40)
-    assert cipher.crypt(NONCE, bytes(20) + stream[20:]) == stream[:20] + bytes(20)
+@pytest.mark.parametrize("half", [20, 100])
+def test_leading_and_trailing_zeros_are_kept(half: int) -> None:
+    """Of the text and of what comes out, for few blocks and for many."""
+    cipher, stream = AesGcm(KEY), key_stream(2 * half)
+    for text in (bytes(2 * half), stream, bytes(half) + stream[half:], stream[:half] + bytes(half)):
+        sealed = cipher.encrypt(NONCE, text, None)
+        assert sealed[:-16] == xor(text, stream)
+        assert cipher.decrypt(NONCE, sealed, None) == text
 
 
 @given(st.binary(max_size=50), st.binary(max_size=50))
-def test_the_tag_is_over_padded_data_and_lengths_in_bits(extra: bytes, text: bytes) -> None:
-    aes = Aes(KEY)
-    h = int.from_bytes(aes.encrypt_block(bytes(16)), "big")
-    lengths = (8 * len(extra)).to_bytes(8, "big") + (8 * len(text)).to_bytes(8, "big")
-    mask = int.from_bytes(aes.encrypt_block(NONCE + b"\0\0\0\1"), "big")
-    expected = ghash(h, padded(extra) + padded(text) + lengths) ^ mask
-    assert AesGcm(KEY).tag(NONCE, extra, text) == expected.to_bytes(16, "big")
+def test_the_tag_is_over_padded_data_and_lengths_in_bits(extra: bytes, masked: bytes) -> None:
+    sealed, text = masked + tag_of(masked, extra), xor(masked, key_stream(len(masked)))
+    assert AesGcm(KEY).encrypt(NONCE, text, extra) == sealed
+    assert AesGcm(KEY).decrypt(NONCE, sealed, extra) == text
 
 
 def test_padding_is_no_part_of_the_message() -> None:
     """Zeros at the end of one field must not look like padding, nor one field like the other."""
     cipher = AesGcm(KEY)
-    pairs = [(b"", b""), (b"\0", b""), (b"", b"\0"), (bytes(16), b""), (b"", bytes(16)), (bytes(8), bytes(8))]
-    assert len({cipher.tag(NONCE, extra, text) for extra, text in pairs}) == len(pairs)
+    pairs = [(0, 0), (1, 0), (0, 1), (16, 0), (0, 16), (8, 8)]  # how many zeros as associated data, and as ciphertext
+    sealed = [cipher.encrypt(NONCE, key_stream(masked), bytes(extra)) for extra, masked in pairs]
+    assert [whole[:-16] for whole in sealed] == [bytes(masked) for _, masked in pairs]
+    assert len({whole[-16:] for whole in sealed}) == len(pairs)
 
 
 def test_one_object_serves_many_messages_in_any_order() -> None:
@@ -84,8 +103,9 @@ def test_one_object_serves_many_messages_in_any_order() -> None:
         for nonce in (NONCE, bytes(12)):
             fresh = AesGcm(KEY)
             text = bytes(size)
-            assert cipher.tag(nonce, b"", text) == fresh.tag(nonce, b"", text)
-            assert cipher.crypt(nonce, text) == fresh.crypt(nonce, text)
+            sealed = fresh.encrypt(nonce, text, b"")
+            assert cipher.encrypt(nonce, text, b"") == sealed
+            assert cipher.decrypt(nonce, sealed, b"") == AesGcm(KEY).decrypt(nonce, sealed, b"") == text
 
 
 def test_a_message_longer_than_the_mode_allows_is_refused_before_anything_is_computed() -> None:
@@ -93,7 +113,20 @@ def test_a_message_longer_than_the_mode_allows_is_refused_before_anything_is_com
     assert MOST_BLOCKS * 16 == 2**36 - 32
     too_long: Any = range(2**36 - 31)
     with pytest.raises(OverflowError):
-        AesGcm(KEY).crypt(NONCE, too_long)
+        AesGcm(KEY).encrypt(NONCE, too_long, None)
+
+
+def test_the_longest_message_is_sealed_and_opened_and_none_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if two blocks were the most."""
+    cipher = AesGcm(KEY)
+    longest, too_long = (cipher.encrypt(NONCE, bytes(size), None) for size in (32, 33))
+    monkeypatch.setattr(gcm, "MOST_BLOCKS", 2)
+    assert cipher.encrypt(NONCE, bytes(32), None) == longest
+    assert cipher.decrypt(NONCE, longest, None) == bytes(32)
+    with pytest.raises(OverflowError):
+        cipher.encrypt(NONCE, bytes(33), None)
+    with pytest.raises(OverflowError):
+        cipher.decrypt(NONCE, too_long, None)
 
 
 # --- the AEAD ------------------------------------------------------------------------------------
@@ -158,7 +191,8 @@ def test_every_kind_of_buffer(kind: Callable[[bytes], Buffer], size: int) -> Non
     assert type(sealed) is bytes
     opened = cipher.decrypt(NONCE, kind(sealed), None)
     assert type(opened) is bytes
-    assert (sealed, opened) == (cipher.crypt(NONCE, text) + cipher.tag(NONCE, b"", sealed[:-16]), text)
+    masked = xor(text, key_stream(size))
+    assert (sealed, opened) == (masked + tag_of(masked, b""), text)
 
 
 def test_no_associated_data_is_as_empty_data() -> None:
@@ -205,8 +239,6 @@ def test_a_nonce_of_another_size_is_refused(size: int) -> None:
     for work in (
         lambda nonce: cipher.encrypt(nonce, b"", None),
         lambda nonce: cipher.decrypt(nonce, bytes(16), None),
-        lambda nonce: cipher.crypt(nonce, b""),
-        lambda nonce: cipher.tag(nonce, b"", b""),
     ):
         with pytest.raises(ValueError, match=f"12 bytes here, not {size}"):
             work(bytes(size))

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterator
 from hashlib import sha256
 from math import isqrt
-from struct import Struct, error, pack
+from struct import Struct, error, pack, unpack
 from typing import Any, Callable, NamedTuple
 
 import pytest
@@ -63,12 +63,6 @@ def test_published_vectors(row: Row) -> None:
     assert wrong == []
 
 
-@each
-def test_published_vectors_decrypt(row: Row) -> None:
-    wrong = [case["name"] for case, cipher, plain, sealed in cases(row.kind) if cipher.decrypt_block(sealed) != plain]
-    assert wrong == []
-
-
 def test_idea_a_hundred_times() -> None:
     """The NESSIE vectors whose number is a multiple of 9, applied to their own results."""
     for case, cipher, block, _ in list(cases("idea"))[::9]:
@@ -78,11 +72,16 @@ def test_idea_a_hundred_times() -> None:
 
 
 def test_des_in_rivests_sixteen_steps() -> None:
-    """Ronald L. Rivest, Testing Implementations of DES (1985): it finds any single fault of an implementation."""
+    """Ronald L. Rivest, Testing Implementations of DES (1985): it finds any single fault of an implementation.
+
+    Every second step decrypts, which is to encrypt with the round keys in reverse order.
+    """
     block = bytes.fromhex("9474b8e8c73bca7d")
     for step in range(16):
         cipher = Des(block)
-        block = cipher.decrypt_block(block) if step % 2 else cipher.encrypt_block(block)
+        if step % 2:
+            cipher._pairs = [(first, second) for second, first in reversed(cipher._pairs)]
+        block = cipher.encrypt_block(block)
     assert block == bytes.fromhex("1b1a2ddb4c642438")
 
 
@@ -123,9 +122,7 @@ def test_a_second_opinion(row: Row, opinion: Callable[[Row, bytes], Callable[[by
     cipher, other = row.cipher(key), opinion(row, key)
     for _ in range(3):
         block = data.draw(st.binary(min_size=row.block_size, max_size=row.block_size))
-        sealed = cipher.encrypt_block(block)
-        assert sealed == other(block)
-        assert cipher.decrypt_block(sealed) == block
+        assert cipher.encrypt_block(block) == other(block)
 
 
 @pytest.mark.parametrize(("row", "opinion"), OPINIONS)
@@ -140,7 +137,6 @@ def test_a_second_opinion_about_a_chain_of_blocks(row: Row, opinion: Callable[..
         for _ in range(200):
             block, before = cipher.encrypt_block(block), block
             assert block == other(before)
-            assert cipher.decrypt_block(block) == before
 
 
 @each
@@ -161,8 +157,6 @@ def test_a_block_of_another_size_is_refused(row: Row) -> None:
     for size in (0, 1, row.block_size - 1, row.block_size + 1, 2 * row.block_size):
         with pytest.raises(error):
             cipher.encrypt_block(bytes(size))
-        with pytest.raises(error):
-            cipher.decrypt_block(bytes(size))
 
 
 @each
@@ -312,9 +306,9 @@ def test_the_boxes_of_cast5_are_those_of_the_rfc() -> None:
 def test_a_short_key_of_cast5_is_padded_with_zeros_and_has_twelve_rounds() -> None:
     """RFC 2144 section 2.5: up to 80 bits."""
     short, padded = Cast5(bytes(range(1, 11))), Cast5(bytes(range(1, 11)) + bytes(6))
-    assert (len(short._forwards), len(padded._forwards)) == (12, 16)
-    assert short._forwards == padded._forwards[:12]
-    assert Cast5(bytes(range(1, 12)))._forwards == Cast5(bytes(range(1, 12)) + bytes(5))._forwards
+    assert (len(short._rounds), len(padded._rounds)) == (12, 16)
+    assert short._rounds == padded._rounds[:12]
+    assert Cast5(bytes(range(1, 12)))._rounds == Cast5(bytes(range(1, 12)) + bytes(5))._rounds
 
 
 def test_the_rows_of_the_boxes_of_des_are_permutations() -> None:
@@ -341,12 +335,25 @@ def test_weak_keys_of_des_undo_themselves() -> None:
 
 
 def test_zero_stands_for_two_to_the_sixteenth_in_idea() -> None:
-    """All subkeys of the key 0 are 0, that is -1 where they multiply."""
+    """All subkeys of the key 0 are 0, that is -1 where they multiply: then the rounds need no key."""
+
+    def negated(word: int) -> int:
+        return (1 - word) % 2**16  # 0 to 1 and 1 to 0; of the others 2**16 + 1 - word
+
+    def without_key(block: bytes) -> bytes:
+        x1, x2, x3, x4 = unpack(">4H", block)
+        for _ in range(8):
+            x1, x4 = negated(x1), negated(x4)
+            s = negated(x1 ^ x3)
+            t = negated(((x2 ^ x4) + s) % 2**16)
+            s = (s + t) % 2**16
+            x1, x2, x3, x4 = x1 ^ t, x3 ^ t, x2 ^ s, x4 ^ s
+        return pack(">4H", negated(x1), x3, x2, negated(x4))
+
     assert idea._expand(bytes(16)) == [0] * 52
-    assert idea._inverse([0] * 52) == [0] * 52
     cipher = Idea(bytes(16))
     for block in (bytes(8), b"\0\1" * 4, b"\xff" * 8):
-        assert cipher.decrypt_block(cipher.encrypt_block(block)) == block
+        assert cipher.encrypt_block(block) == without_key(block)
     assert cipher.encrypt_block(bytes(8)) == bytes.fromhex("0001000100000000")
 
 

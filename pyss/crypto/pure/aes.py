@@ -162,10 +162,6 @@ class Aes:
         """16 bytes to 16 bytes.  Raises ValueError for another size."""
         return self._encryption.block(block)
 
-    def decrypt_block(self, block: bytes) -> bytes:
-        """16 bytes to 16 bytes.  Raises ValueError for another size."""
-        return (self._decryption or self._inverse()).block(block)
-
     def encrypt_blocks(self, blocks: bytes) -> bytes:
         """A whole number of blocks, each on its own.  Raises ValueError for another size."""
         return self._encryption.blocks(blocks)

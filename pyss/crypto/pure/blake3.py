@@ -1,4 +1,4 @@
-"""BLAKE3 (the paper of O'Connor, Aumasson, Neves and Wilcox-O'Hearn, 2020): hash and key derivation.
+"""BLAKE3 (the paper of O'Connor, Aumasson, Neves and Wilcox-O'Hearn, 2020): key derivation.
 
     input ──► chunks of 1024 bytes ──► blocks of 64, chained ──► one chaining value for each chunk
                                                                       └─► parents, two by two ──► root
@@ -76,20 +76,11 @@ def compress(h, m, counter, size, flags):
 _compress = _compile()
 
 
-def blake3(data: bytes) -> bytes:
-    """The hash, 32 bytes."""
-    return _hash(_IV, data, 0)
-
-
-def derive_key(context: str, material: bytes) -> bytes:
-    """A key of 32 bytes (section 2.3, mode derive_key)."""
-    return key_deriver(context)(material)
-
-
 def key_deriver(context: str) -> Callable[[bytes], bytes]:
-    """`derive_key` for one context, whose own hash is made once, for material of any length.
+    """Keys of 32 bytes (section 2.3, mode derive_key) for one context, whose own hash is made once.
 
-    What is derived at the start of a session, key || salt, is a single block: it costs one compression and no more.
+    The material may have any length.  What is derived from at the start of a session, key || salt, is a single
+    block: it costs one compression and no more.
     """
     key = _DIGEST_WORDS.unpack(_hash(_IV, context.encode(), DERIVE_KEY_CONTEXT))
     only = DERIVE_KEY_MATERIAL | CHUNK_START | CHUNK_END | ROOT

@@ -56,23 +56,17 @@ def _initial() -> tuple[int, ...]:
 class Blowfish:
     """One key of 4 to 56 bytes.  Raises ValueError for another size."""
 
-    __slots__ = ("_backwards", "_boxes", "_forwards")
+    __slots__ = ("_boxes", "_schedule")
     block_size = 8
 
     def __init__(self, key: bytes) -> None:
         subkeys, self._boxes = _expand(key)
-        self._forwards = _Schedule(subkeys)
-        self._backwards = _Schedule(subkeys[::-1])
+        self._schedule = _Schedule(subkeys)
 
     def encrypt_block(self, block: bytes) -> bytes:
         """8 bytes to 8 bytes; raises struct.error for another size."""
         left, right = _TWO.unpack(block)
-        return _TWO.pack(*_encrypt(left, right, self._forwards, self._boxes))
-
-    def decrypt_block(self, block: bytes) -> bytes:
-        """The inverse of `encrypt_block`: the same with the words of P in reverse order."""
-        left, right = _TWO.unpack(block)
-        return _TWO.pack(*_encrypt(left, right, self._backwards, self._boxes))
+        return _TWO.pack(*_encrypt(left, right, self._schedule, self._boxes))
 
 
 class _Schedule:

@@ -64,25 +64,22 @@ _SIGMA = tuple(isqrt(prime << 2 * 68) & _MASK for prime in (2, 3, 5, 7, 11, 13))
 class Camellia:
     """One key of 16, 24 or 32 bytes.  Raises ValueError for another size."""
 
-    __slots__ = ("_backwards", "_forwards")
+    __slots__ = ("_schedule",)
     block_size = 16
 
     def __init__(self, key: bytes) -> None:
-        subkeys = _expand(key)
-        self._forwards = _Schedule(subkeys)
-        self._backwards = _Schedule(subkeys[::-1])
+        self._schedule = _Schedule(_expand(key))
 
     def encrypt_block(self, block: bytes) -> bytes:
         """16 bytes to 16 bytes; raises struct.error for another size."""
-        return _crypt(block, self._forwards)
-
-    def decrypt_block(self, block: bytes) -> bytes:
-        """The inverse of `encrypt_block`: the same with the subkeys in reverse order."""
-        return _crypt(block, self._backwards)
+        return _encrypt(block, self._schedule)
 
 
 class _Schedule:
-    """The subkeys in pairs, for left and right: whitening, (layer, six rounds) three or four times, whitening."""
+    """The subkeys in pairs, for left and right: whitening, (layer, six rounds) three or four times, whitening.
+
+    The last pair is for right and left, which have changed places there.
+    """
 
     __slots__ = ("after", "before", "groups")
 
@@ -100,7 +97,7 @@ def _f(word: int, key: int) -> int:
     return t1[a] ^ t2[b] ^ t3[c] ^ t4[d] ^ t5[e] ^ t6[f] ^ t7[g] ^ t8[h]
 
 
-def _crypt(block: bytes, schedule: _Schedule) -> bytes:
+def _encrypt(block: bytes, schedule: _Schedule) -> bytes:
     """Section 2.3, with `_f` written out: it is called 18 or 24 times."""
     left, right = _TWO.unpack(block)
     t1, t2, t3, t4, t5, t6, t7, t8 = _TABLES
@@ -114,7 +111,7 @@ def _crypt(block: bytes, schedule: _Schedule) -> bytes:
             right ^= t1[a] ^ t2[b] ^ t3[c] ^ t4[d] ^ t5[e] ^ t6[f] ^ t7[g] ^ t8[h]
             a, b, c, d, e, f, g, h = (right ^ m).to_bytes(8, "big")
             left ^= t1[a] ^ t2[b] ^ t3[c] ^ t4[d] ^ t5[e] ^ t6[f] ^ t7[g] ^ t8[h]
-    return _TWO.pack(right ^ schedule.after[1], left ^ schedule.after[0])
+    return _TWO.pack(right ^ schedule.after[0], left ^ schedule.after[1])
 
 
 def _fl(word: int, key: int) -> int:
@@ -140,7 +137,7 @@ _LONG = "L0 B0 R15 A15 R30 B30 L45 A45 L60 R60 B60 L77 A77 R94 A94 L111 B111"
 
 
 def _expand(key: bytes) -> list[int]:
-    """The subkeys in the order of their use; for the last two, kw4 before kw3, so that they can be reversed."""
+    """The subkeys in the order of their use."""
     if len(key) not in (16, 24, 32):
         raise ValueError(f"a Camellia key has 16, 24 or 32 bytes, not {len(key)}")
     words = {"L": int.from_bytes(key[:16], "big"), "R": int.from_bytes(key[16:], "big")}
@@ -155,7 +152,6 @@ def _expand(key: bytes) -> list[int]:
     if len(key) == 16:
         # A45 and L60 give one subkey each, k9 and k10: the first half of the one and the second of the other.
         del subkeys[13:15]
-    subkeys[-2:] = subkeys[:-3:-1]
     return subkeys
 
 

@@ -30,7 +30,7 @@ Round = tuple[Callable[[int, int, int], int], int, int]  # f, mask, rotation
 class Cast5:
     """One key of 5 to 16 bytes.  Raises ValueError for another size."""
 
-    __slots__ = ("_backwards", "_forwards")
+    __slots__ = ("_rounds",)
     block_size = 8
 
     def __init__(self, key: bytes) -> None:
@@ -39,23 +39,14 @@ class Cast5:
         subkeys = _expand(key.ljust(16, b"\0"))
         functions = (_f1, _f2, _f3) * 6
         rounds = 12 if len(key) <= 10 else 16
-        self._forwards: list[Round] = list(zip(functions, subkeys[:rounds], (word & 31 for word in subkeys[16:])))
-        self._backwards = self._forwards[::-1]
+        self._rounds: list[Round] = list(zip(functions, subkeys[:rounds], (word & 31 for word in subkeys[16:])))
 
     def encrypt_block(self, block: bytes) -> bytes:
         """8 bytes to 8 bytes; raises struct.error for another size."""
-        return _crypt(block, self._forwards)
-
-    def decrypt_block(self, block: bytes) -> bytes:
-        """The inverse of `encrypt_block`: the same with the rounds in reverse order."""
-        return _crypt(block, self._backwards)
-
-
-def _crypt(block: bytes, rounds: list[Round]) -> bytes:
-    left, right = _TWO.unpack(block)
-    for f, mask, rotation in rounds:
-        left, right = right, left ^ f(right, mask, rotation)
-    return _TWO.pack(right, left)
+        left, right = _TWO.unpack(block)
+        for f, mask, rotation in self._rounds:
+            left, right = right, left ^ f(right, mask, rotation)
+        return _TWO.pack(right, left)
 
 
 def _f1(word: int, mask: int, rotation: int) -> int:

@@ -45,16 +45,6 @@ def words_of(nonce: bytes, size: int) -> tuple[int, ...]:
     return unpack(f"<{size // 4}I", nonce)
 
 
-def chacha20_blocks(key: bytes, nonce: bytes, counter: int, blocks: int) -> bytes:
-    """Key stream of `blocks` blocks from block `counter` on (RFC 8439 sections 2.3 and 2.4).
-
-    Raises OverflowError where the counter would pass 32 bits.
-    """
-    if counter + blocks > MOST_BLOCKS:
-        raise OverflowError("the block counter of ChaCha20 is at its end")
-    return key_stream((*key_words(key), counter, *words_of(nonce, 12)), blocks, 20)
-
-
 def _xor(data: _Buffer, stream: bytes) -> bytes:
     size = len(stream)
     return (int.from_bytes(data, "little") ^ int.from_bytes(stream, "little")).to_bytes(size, "little")
@@ -94,14 +84,6 @@ class ChaCha20Poly1305:
         if not compare_digest(tag, sealed[size:]):
             raise BadTag("a tag does not match")
         return _xor(text, stream[64 : 64 + size])
-
-    def crypt(self, nonce: bytes, data: _Buffer) -> bytes:
-        """The text alone: exclusive or with the key stream, so that both directions are the same."""
-        return _xor(data, self._key_stream(nonce, len(data))[64 : 64 + len(data)])
-
-    def tag(self, nonce: bytes, associated_data: bytes, ciphertext: bytes) -> bytes:
-        """The tag alone."""
-        return poly1305(self._key_stream(nonce, 0)[:32], self._authenticated(associated_data, ciphertext))
 
     def _key_stream(self, nonce: bytes, size: int) -> bytes:
         """Block 0, and the blocks of a text of `size` bytes."""

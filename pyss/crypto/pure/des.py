@@ -60,7 +60,7 @@ class Des:
     Raises ValueError for another size.
     """
 
-    __slots__ = ("_backwards", "_forwards", "_tables")
+    __slots__ = ("_pairs", "_tables")
     block_size = 8
 
     def __init__(self, key: bytes) -> None:
@@ -68,24 +68,15 @@ class Des:
             raise ValueError(f"a DES key has 8 bytes, not {len(key)}")
         self._tables = _tables()
         keys = _expand(key, self._tables)
-        self._forwards = list(zip(keys[::2], keys[1::2]))
-        self._backwards = list(zip(keys[::-2], keys[-2::-2]))
+        self._pairs = list(zip(keys[::2], keys[1::2]))
 
     def encrypt_block(self, block: bytes) -> bytes:
         """8 bytes to 8 bytes; raises struct.error for another size."""
-        return self._crypt(block, self._forwards)
-
-    def decrypt_block(self, block: bytes) -> bytes:
-        """The inverse of `encrypt_block`: the same with the round keys in reverse order."""
-        return self._crypt(block, self._backwards)
-
-    def _crypt(self, block: bytes, pairs: list[tuple[int, int]]) -> bytes:
-        """Two rounds each turn, so that the halves need not change places."""
         tables = self._tables
         t0, t1, t2, t3 = tables.boxes
         both = _look_up(tables.enter, _BYTES.unpack(block))
         left, right = both >> 48, both & 0xFFFF_FFFF_FFFF
-        for k, m in pairs:
+        for k, m in self._pairs:  # two rounds each turn, so that the halves need not change places
             t = right ^ k
             left ^= t0[t >> 36] ^ t1[t >> 24 & 4095] ^ t2[t >> 12 & 4095] ^ t3[t & 4095]
             t = left ^ m

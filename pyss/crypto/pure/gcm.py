@@ -61,16 +61,6 @@ class AesGcm:
             return _masked(text, self._aes.counter_blocks(nonce + _SECOND, blocks), size)
         return _masked(text, stream[16:], size)
 
-    def crypt(self, nonce: bytes, data: Buffer) -> bytes:
-        """Exclusive or with the key stream, either way.  Raises as `encrypt` does."""
-        size, blocks = _measured(nonce, data)
-        return _masked(data, self._aes.counter_blocks(nonce + _SECOND, blocks), size)
-
-    def tag(self, nonce: bytes, associated_data: Optional[bytes], ciphertext: bytes) -> bytes:
-        """16 bytes.  Raises as `encrypt` does."""
-        _measured(nonce, ciphertext)
-        return self._sealed(self._aes.encrypt_block(nonce + _FIRST), associated_data, ciphertext)
-
     def _sealed(self, mask: bytes, associated_data: Optional[bytes], text: bytes) -> bytes:
         ghash = self._ghash
         if ghash is None:

@@ -28,24 +28,18 @@ Subkeys = tuple[int, ...]
 class Idea:
     """One key of 16 bytes.  Raises ValueError for another size."""
 
-    __slots__ = ("_backwards", "_forwards")
+    __slots__ = ("_groups",)
     block_size = 8
 
     def __init__(self, key: bytes) -> None:
-        subkeys = _expand(key)
-        self._forwards = _grouped(subkeys)
-        self._backwards = _grouped(_inverse(subkeys))
+        self._groups = _grouped(_expand(key))
 
     def encrypt_block(self, block: bytes) -> bytes:
         """8 bytes to 8 bytes; raises struct.error for another size."""
-        return _crypt(block, self._forwards)
-
-    def decrypt_block(self, block: bytes) -> bytes:
-        """The inverse of `encrypt_block`: the same with other subkeys."""
-        return _crypt(block, self._backwards)
+        return _encrypt(block, self._groups)
 
 
-def _crypt(block: bytes, groups: list[Subkeys]) -> bytes:
+def _encrypt(block: bytes, groups: list[Subkeys]) -> bytes:
     """`x or 0x10000` is the number that the word x stands for; the mask makes a word of it again."""
     x1, x2, x3, x4 = _FOUR.unpack(block)
     for k1, k2, k3, k4, k5, k6 in groups[:_ROUNDS]:
@@ -82,21 +76,3 @@ def _grouped(subkeys: list[int]) -> list[Subkeys]:
     """Six for each round, then four; those to multiply with as numbers from 1 to 0x10000."""
     groups = [subkeys[at : at + 6] for at in range(0, 52, 6)]
     return [tuple(k if place in (1, 2) else k or 0x10000 for place, k in enumerate(group)) for group in groups]
-
-
-def _inverse(subkeys: list[int]) -> list[int]:
-    """The subkeys that decrypt.
-
-    Each step is undone by the inverse of its subkeys, the last step first; k5 and k6 undo themselves.  In the rounds
-    between, x2 and x3 have changed places, and their subkeys with them.
-    """
-    result: list[int] = []
-    for at in range(48, -1, -6):
-        k1, k2, k3, k4 = subkeys[at : at + 4]
-        middle = [-k2 & _MASK, -k3 & _MASK]
-        if 0 < at < 48:
-            middle.reverse()
-        # 0, which stands for 2**16 = -1, is its own inverse.
-        result += [pow(k1 or 0x10000, -1, _PRIME) & _MASK, *middle, pow(k4 or 0x10000, -1, _PRIME) & _MASK]
-        result += subkeys[at - 2 : at] if at else []
-    return result

@@ -16,7 +16,7 @@ from struct import Struct
 
 _FOUR = Struct("<4H")
 _MASK = 0xFFFF
-_MASHING = (5, 11)  # the mixing rounds, counted from 0, that a mashing round precedes: the same ones backwards
+_MASHING = (5, 11)  # the mixing rounds, counted from 0, that a mashing round precedes
 
 # PITABLE, RFC 2268 section 2: a permutation of the bytes, made from the digits of pi.
 PITABLE = bytes.fromhex(
@@ -37,19 +37,18 @@ class Rc2:
     128 effective bits is what OpenSSL takes for a key of 16 bytes.
     """
 
-    __slots__ = ("_backwards", "_forwards", "_words")
+    __slots__ = ("_rounds", "_words")
     block_size = 8
 
     def __init__(self, key: bytes, effective_bits: int = 128) -> None:
         self._words = _expand(key, effective_bits)
-        self._forwards = [self._words[at : at + 4] for at in range(0, 64, 4)]
-        self._backwards = self._forwards[::-1]
+        self._rounds = [self._words[at : at + 4] for at in range(0, 64, 4)]
 
     def encrypt_block(self, block: bytes) -> bytes:
         """8 bytes to 8 bytes; raises struct.error for another size."""
         a, b, c, d = _FOUR.unpack(block)
         words = self._words
-        for at, (j, k, m, n) in enumerate(self._forwards):
+        for at, (j, k, m, n) in enumerate(self._rounds):
             if at in _MASHING:
                 a = a + words[d & 63] & _MASK
                 b = b + words[a & 63] & _MASK
@@ -63,26 +62,6 @@ class Rc2:
             c = c << 3 & _MASK | c >> 13
             d = d + n + (c & b) + (~c & a) & _MASK
             d = d << 5 & _MASK | d >> 11
-        return _FOUR.pack(a, b, c, d)
-
-    def decrypt_block(self, block: bytes) -> bytes:
-        """The inverse of `encrypt_block`: every step backwards, RFC 2268 section 4."""
-        a, b, c, d = _FOUR.unpack(block)
-        words = self._words
-        for at, (j, k, m, n) in enumerate(self._backwards):
-            if at in _MASHING:
-                d = d - words[c & 63] & _MASK
-                c = c - words[b & 63] & _MASK
-                b = b - words[a & 63] & _MASK
-                a = a - words[d & 63] & _MASK
-            d = d << 11 & _MASK | d >> 5
-            d = d - n - (c & b) - (~c & a) & _MASK
-            c = c << 13 & _MASK | c >> 3
-            c = c - m - (b & a) - (~b & d) & _MASK
-            b = b << 14 & _MASK | b >> 2
-            b = b - k - (a & d) - (~a & c) & _MASK
-            a = a << 15 & _MASK | a >> 1
-            a = a - j - (d & c) - (~d & b) & _MASK
         return _FOUR.pack(a, b, c, d)
 
 

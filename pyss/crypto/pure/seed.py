@@ -74,25 +74,20 @@ def _g(word: int) -> int:
 class Seed:
     """One key of 16 bytes.  Raises ValueError for another size."""
 
-    __slots__ = ("_backwards", "_forwards")
+    __slots__ = ("_pairs",)
     block_size = 16
 
     def __init__(self, key: bytes) -> None:
         keys = _expand(key)
-        self._forwards = _in_pairs(keys)
-        self._backwards = _in_pairs(keys[::-1])
+        self._pairs = [first + second for first, second in zip(keys[::2], keys[1::2])]
 
     def encrypt_block(self, block: bytes) -> bytes:
         """16 bytes to 16 bytes; raises struct.error for another size."""
-        return _crypt(block, self._forwards)
-
-    def decrypt_block(self, block: bytes) -> bytes:
-        """The inverse of `encrypt_block`: the same with the round keys in reverse order."""
-        return _crypt(block, self._backwards)
+        return _encrypt(block, self._pairs)
 
 
-def _crypt(block: bytes, pairs: list[Words]) -> bytes:
-    """Two rounds each turn, so that the halves need not change places."""
+def _encrypt(block: bytes, pairs: list[Words]) -> bytes:
+    """Two rounds each turn, with the four words of their keys, so that the halves need not change places."""
     a, b, c, d = _FOUR.unpack(block)
     g0, g1, g2, g3 = _G0, _G1, _G2, _G3
     for j, k, m, n in pairs:
@@ -130,8 +125,3 @@ def _expand(key: bytes) -> list[Words]:
         else:
             a, b = a >> 8 | b << 24 & _MASK, b >> 8 | a << 24 & _MASK
     return keys
-
-
-def _in_pairs(keys: list[Words]) -> list[Words]:
-    """The round keys of two rounds, four words, for each turn of the loop."""
-    return [first + second for first, second in zip(keys[::2], keys[1::2])]

@@ -18,14 +18,11 @@ from .chacha20 import ChaCha20Poly1305, CounterStream, key_words, words_of
 from .chacha20_lanes import CONSTANTS, permuted
 
 
-def hchacha20(key: bytes, nonce: bytes, rounds: int = 20) -> bytes:
-    """The subkey (32 bytes) of a key of 32 bytes and a nonce of 16."""
-    state = permuted((*key_words(key), *words_of(nonce, 16)), rounds)
-    return state[:16] + state[48:]
-
-
 def _subkey_words(key: Sequence[int], nonce: Sequence[int], rounds: int) -> tuple[int, ...]:
-    """Twelve words of the state under the subkey; both arguments as words, and of the nonce the first four."""
+    """HChaCha20: the twelve words of the state that has the subkey.
+
+    key, nonce   as words, the key with the constants before it; of the nonce the first four count
+    """
     state = unpack("<16I", permuted((*key, *nonce[:4]), rounds))
     return CONSTANTS + state[:4] + state[12:]
 
