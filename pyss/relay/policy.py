@@ -98,6 +98,8 @@ class DestinationPolicy:
     def _judge(self, ip: str) -> Verdict:
         text = ip.partition("%")[0]  # a zone says which link, not which address
         try:
+            if "\0" in text:  # where PyPy's inet_pton would stop reading
+                raise ValueError(text)
             packed = inet_pton(AF_INET6 if ":" in text else AF_INET, text)
         except (OSError, ValueError):
             return f"{ip[:60]!r} is not an IP address"
