@@ -37,7 +37,7 @@ setup(
     ],
     extras_require={
         "qr": ["segno>=1.5"],
-        "test": ["pytest>=7.4", "hypothesis>=6.80", "segno>=1.5"],
+        "test": ["pytest>=7.4", "pytest-xdist>=3.5", "hypothesis>=6.80", "segno>=1.5"],
         "lint": ["ruff==0.17.6"],
         "types": ["mypy==2.4.1"],
     },

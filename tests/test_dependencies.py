@@ -52,7 +52,7 @@ MACHINES = [
 ]
 
 
-@pytest.mark.parametrize(("machine", "wanted"), MACHINES, ids=lambda value: " ".join(map(str, value)))
+@pytest.mark.parametrize(("machine", "wanted"), MACHINES, ids=lambda value: " ".join(map(str, sorted(value) if isinstance(value, set) else value)))
 def test_what_is_asked_for(machine: Machine, wanted: set[str]) -> None:
     assert machine.wants() == wanted
 
