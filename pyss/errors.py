@@ -70,6 +70,18 @@ class Disconnected(ProtocolError):
     status = "disconnected"
 
 
+class Fragmented(ProtocolError):
+    """A fragment of a SOCKS datagram: FRAG is not 0 (RFC 1928 section 7)."""
+
+    status = "fragment"
+
+
+class UnknownSender(ProtocolError):
+    """A datagram that is not from the client whose association it was sent to."""
+
+    status = "sender"
+
+
 # --- the cipher side -----------------------------------------------------------------------------
 class CipherError(PyssError):
     """The encrypted stream cannot be trusted."""
@@ -96,7 +108,7 @@ class BadTime(CipherError):
 
 
 class Replayed(CipherError):
-    """The salt was accepted before."""
+    """The salt, or the packet of this number, was accepted before."""
 
     status = "replay"
 
@@ -138,6 +150,12 @@ class Forbidden(PyssError):
     """The destination policy says no."""
 
     status = "forbidden"
+
+
+class Congested(PyssError):
+    """There is so much already, packets that wait or sessions, that one more was dropped."""
+
+    status = "congested"
 
 
 # --- while bytes flow ----------------------------------------------------------------------------

@@ -29,7 +29,8 @@ from importlib import import_module
 from typing import Any, Callable, NamedTuple, NoReturn, Optional
 
 from ..errors import BadTag
-from .backends import Aead, Buffer, NewStream, keyed_by_md5
+from .backends import Aead, Buffer, NewBlock, NewStream, keyed_by_md5
+from .xchacha import XChaCha20Poly1305
 
 REJECTED = BadTag
 
@@ -117,6 +118,7 @@ class _Context(ctypes.c_char):
 
 _new_context = _function("EVP_CIPHER_CTX_new", result=_pointer, arguments=())
 _clear_errors = _function("ERR_clear_error", result=None, arguments=())
+_set_padding = _function("EVP_CIPHER_CTX_set_padding", arguments=(_pointer, ctypes.c_int))
 _cipher_init = _function("EVP_CipherInit_ex", arguments=(_pointer,) * 5 + (ctypes.c_int,))
 _key_length = _function("EVP_CIPHER_get_key_length", "EVP_CIPHER_key_length", arguments=(_pointer,))
 _iv_length = _function("EVP_CIPHER_get_iv_length", "EVP_CIPHER_iv_length", arguments=(_pointer,))
@@ -312,6 +314,21 @@ class IetfStreamCipher(StreamCipher):
         return super().update(data)
 
 
+class BlockCipher(StreamCipher):
+    """Blocks of 16 bytes, each on its own, without the padding that libcrypto would add."""
+
+    __slots__ = ()
+
+    def __init__(self, method: _Method, key: bytes, encrypting: bool) -> None:
+        super().__init__(method, 0, key, b"", encrypting)
+        _set_padding(self._context, 0)  # it cannot fail
+
+    def update(self, data: Buffer) -> bytes:
+        if len(data) % _BLOCK:
+            raise ValueError(f"blocks of AES are a multiple of {_BLOCK} bytes, not {len(data)}")
+        return super().update(data)
+
+
 # --- what there is -------------------------------------------------------------------------------
 _fetch: Any = getattr(_library, "EVP_CIPHER_fetch", None)
 if _fetch is not None:  # OpenSSL 3; there a cipher that EVP_get_cipherbyname finds need not work
@@ -337,7 +354,19 @@ def _find(name: str, key_size: int, iv_size: int) -> Optional[_Method]:
 def _algorithms() -> dict[str, Callable[[bytes], Aead]]:
     names = [(f"aes-{bits}-{mode}", bits // 8) for mode in ("gcm", "ocb") for bits in (128, 192, 256)]
     found = [(name, _find(name, key_size, _NONCE)) for name, key_size in [*names, ("chacha20-poly1305", 32)]]
-    return {name: partial(Cipher, method) for name, method in found if method is not None}
+    offered: dict[str, Callable[[bytes], Aead]] = {
+        name: partial(Cipher, method) for name, method in found if method is not None
+    }
+    method = _find("chacha20", 32, 16)
+    if method is not None and "chacha20-poly1305" in offered:
+        block = partial(_chacha20_block, method)
+        offered["xchacha20-poly1305"] = partial(XChaCha20Poly1305, block, offered["chacha20-poly1305"])
+    return offered
+
+
+def _chacha20_block(method: _Method, key: bytes, row: bytes) -> bytes:
+    """The first of the key stream; what OpenSSL calls IV is the whole last row of the state."""
+    return StreamCipher(method, 0, key, row, True).update(bytes(64))
 
 
 def _streams() -> dict[str, NewStream]:
@@ -362,6 +391,12 @@ def _streams() -> dict[str, NewStream]:
     return found
 
 
+def _blocks() -> dict[str, NewBlock]:
+    found = [(f"aes-{bits}-ecb", _find(f"aes-{bits}-ecb", bits // 8, 0)) for bits in _BITS]
+    return {name: partial(BlockCipher, method) for name, method in found if method is not None}
+
+
 _BITS = (128, 192, 256)
 ALGORITHMS = _algorithms()
 STREAMS = _streams()
+BLOCKS = _blocks()

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, Callable, Optional
 
 from ..errors import BadTag
-from .backends import Aead, Buffer, Copying, NewStream, Stream
+from .backends import Aead, Buffer, Copying, NewBlock, NewStream, Stream
 
 REJECTED = BadTag
 
@@ -25,6 +25,19 @@ class Cipher(Copying):
     def __init__(self, cipher: Any) -> None:
         self.encrypt: Callable[[bytes, Buffer, Optional[bytes]], bytes] = cipher.encrypt
         self.decrypt: Callable[[bytes, Buffer, Optional[bytes]], bytes] = cipher.decrypt
+
+
+class BlockCipher:
+    """One direction of one of the classes in `pure` that work on blocks."""
+
+    __slots__ = ("_many",)
+
+    def __init__(self, key: bytes, encrypting: bool) -> None:
+        cipher = _class("aes", "Aes")(key)
+        self._many: Callable[[bytes], bytes] = cipher.encrypt_blocks if encrypting else cipher.decrypt_blocks
+
+    def update(self, data: Buffer) -> bytes:
+        return self._many(bytes(data))
 
 
 def _class(module: str, name: str) -> Any:
@@ -63,6 +76,8 @@ ALGORITHMS: dict[str, Callable[[bytes], Aead]] = {
     "chacha12-poly1305": _aead("chacha20", "ChaCha20Poly1305", rounds=12),
     "chacha8-poly1305": _aead("chacha20", "ChaCha20Poly1305", rounds=8),
     "xchacha20-poly1305": _aead("xchacha20", "XChaCha20Poly1305"),
+    "xchacha12-poly1305": _aead("xchacha20", "XChaCha20Poly1305", rounds=12),
+    "xchacha8-poly1305": _aead("xchacha20", "XChaCha20Poly1305", rounds=8),
     "chacha20-poly1305-original": _aead("chacha20", "OriginalChaCha20Poly1305"),
 }
 
@@ -83,3 +98,5 @@ STREAMS: dict[str, NewStream] = {
     "salsa20": _stream("salsa20", "Salsa20"),
     "table": _stream("table", "Table"),
 }
+
+BLOCKS: dict[str, NewBlock] = {f"aes-{bits}-ecb": BlockCipher for bits in _BITS}

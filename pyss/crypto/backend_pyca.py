@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from typing import Any, Callable, Optional
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers import Cipher, aead, algorithms, modes
 
-from .backends import Aead, Buffer, Copying, NewStream, Stream, keyed_by_md5
+from .backends import Aead, Block, Buffer, Copying, NewBlock, NewStream, Stream, keyed_by_md5
+from .xchacha import XChaCha20Poly1305
 
 
 def _decrepit(name: str) -> Any:
@@ -42,13 +44,20 @@ def _constructor(cipher: Any) -> Callable[[bytes], Aead]:
     return lambda key: _Copied(cipher(key))
 
 
+def _chacha20_block(key: bytes, row: bytes) -> bytes:
+    """The first of the key stream; what OpenSSL calls nonce is the whole last row of the state."""
+    return bytes(Cipher(algorithms.ChaCha20(key, row), None).encryptor().update(bytes(64)))
+
+
 _aes_gcm = _constructor(aead.AESGCM)
+_chacha20_poly1305 = _constructor(aead.ChaCha20Poly1305)
 
 ALGORITHMS: dict[str, Callable[[bytes], Aead]] = {
     "aes-128-gcm": _aes_gcm,
     "aes-192-gcm": _aes_gcm,
     "aes-256-gcm": _aes_gcm,
-    "chacha20-poly1305": _constructor(aead.ChaCha20Poly1305),
+    "chacha20-poly1305": _chacha20_poly1305,
+    "xchacha20-poly1305": partial(XChaCha20Poly1305, _chacha20_block, _chacha20_poly1305),
 }
 if hasattr(aead, "AESOCB3"):
     for _name in ("aes-128-ocb", "aes-192-ocb", "aes-256-ocb"):
@@ -117,3 +126,12 @@ def _works(cipher: Any, mode: Any, bits: int) -> bool:
 
 
 STREAMS = _streams()
+
+
+def _aes_blocks(key: bytes, encrypting: bool) -> Block:
+    cipher = Cipher(algorithms.AES(key), modes.ECB())
+    block: Block = cipher.encryptor() if encrypting else cipher.decryptor()
+    return block
+
+
+BLOCKS: dict[str, NewBlock] = {f"aes-{bits}-ecb": _aes_blocks for bits in _BITS}

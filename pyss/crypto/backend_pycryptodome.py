@@ -7,7 +7,7 @@ from typing import Any, Callable, Optional
 from Crypto.Cipher import AES, ARC2, ARC4, CAST, DES, Blowfish, ChaCha20, ChaCha20_Poly1305, Salsa20
 
 from ..errors import BadTag
-from .backends import Aead, Buffer, Copying, NewStream, keyed_by_md5
+from .backends import Aead, Buffer, Copying, NewBlock, NewStream, keyed_by_md5
 
 REJECTED = BadTag
 _TAG = 16
@@ -118,3 +118,10 @@ STREAMS: dict[str, NewStream] = {
     "xchacha20": _chacha20,
     "salsa20": _salsa20,
 }
+
+
+def _aes_blocks(key: bytes, encrypting: bool) -> _Stream:
+    return _Stream(AES.new(key, AES.MODE_ECB), encrypting)
+
+
+BLOCKS: dict[str, NewBlock] = {f"aes-{bits}-ecb": _aes_blocks for bits in (128, 192, 256)}

@@ -9,12 +9,13 @@ objects and exception, so that no Python function stands between a codec and Ope
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import md5
 from importlib import import_module
 from typing import Any, Callable, NamedTuple, Optional, Protocol, Union
 
 from ..errors import ConfigError
-from .known_answers import AEAD_ANSWERS, STREAM_ANSWERS
+from .known_answers import AEAD_ANSWERS, BLOCK_ANSWERS, STREAM_ANSWERS
 
 Buffer = Union[bytes, bytearray, memoryview]
 
@@ -58,16 +59,31 @@ class Stream(Protocol):
 NewStream = Callable[[bytes, bytes, bool], Stream]  # key, IV, whether it encrypts
 
 
+class Block(Protocol):
+    """One direction of a block cipher under one key (SP 800-38A section 6.1, ECB).  Holds no state.
+
+    For what is one block and never the same twice; it hides nothing else.
+    """
+
+    def update(self, data: Buffer) -> bytes:
+        """Whole blocks of 16 bytes, each on its own, to as many.  Other sizes are a fault of the caller."""
+
+
+NewBlock = Callable[[bytes, bool], Block]  # key, whether it encrypts
+
+
 class Backend(Protocol):
     """A module that offers algorithms.
 
     ALGORITHMS  name -> function from a key to its Aead
     STREAMS     name -> function from key, IV and direction to its Stream
+    BLOCKS      name -> function from key and direction to its Block
     REJECTED    the exception for a tag that does not match
     """
 
     ALGORITHMS: dict[str, Callable[[bytes], Aead]]
     STREAMS: dict[str, NewStream]
+    BLOCKS: dict[str, NewBlock]
     REJECTED: type[Exception]
 
 
@@ -102,7 +118,7 @@ class Provider(NamedTuple):
     """An algorithm and who carries it out."""
 
     backend: str
-    new: Callable[..., Any]  # as in `Backend`: for an AEAD of a key; for a stream of key, IV and direction
+    new: Callable[..., Any]  # what it takes stands at `Backend`
     rejected: type[Exception]
 
 
@@ -132,6 +148,8 @@ def check(algorithm: str, new: Callable[..., Any], rejected: type[Exception]) ->
     """Raises ArithmeticError unless `new` gives the known answer both ways, and refuses a wrong tag."""
     if algorithm in STREAM_ANSWERS:
         _check_stream(algorithm, new)
+    elif algorithm in BLOCK_ANSWERS:
+        _check_block(algorithm, new)
     else:
         _check_aead(algorithm, new, rejected)
 
@@ -141,6 +159,14 @@ def _check_stream(algorithm: str, new: NewStream) -> None:
     for encrypting, before, after in ((True, plain, text), (False, text, plain)):
         cipher = new(key, iv, encrypting)
         if cipher.update(before[:1]) + cipher.update(memoryview(before)[1:]) != after:
+            raise ArithmeticError(f"{'encrypting' if encrypting else 'decrypting'} gives a wrong result")
+
+
+def _check_block(algorithm: str, new: NewBlock) -> None:
+    key, plain, text = (bytes.fromhex(field) for field in BLOCK_ANSWERS[algorithm])
+    for encrypting, before, after in ((True, plain, text), (False, text, plain)):
+        cipher = new(key, encrypting)
+        if cipher.update(memoryview(before)) != after or cipher.update(before[16:]) != after[16:]:
             raise ArithmeticError(f"{'encrypting' if encrypting else 'decrypting'} gives a wrong result")
 
 
@@ -167,6 +193,10 @@ def _check_aead(algorithm: str, new: Callable[[bytes], Aead], rejected: type[Exc
         raise ArithmeticError("a wrong tag is accepted")
 
 
+def _tables(backend: Backend) -> tuple[Mapping[str, Callable[..., Any]], ...]:
+    return backend.ALGORITHMS, backend.STREAMS, backend.BLOCKS
+
+
 def _choose(algorithm: str, forced: Optional[str]) -> Provider:
     if forced is not None and forced not in BACKENDS:
         raise ConfigError(f"there is no crypto backend {forced[:40]!r}; there are {', '.join(BACKENDS)}")
@@ -179,7 +209,7 @@ def _choose(algorithm: str, forced: Optional[str]) -> Provider:
         except BaseException as error:  # a broken installation raises anything; Rust's panics are no Exception
             why = f"it cannot be imported ({type(error).__name__}: {error}); install it, or leave out --crypto"
             continue
-        new = backend.ALGORITHMS.get(algorithm) or backend.STREAMS.get(algorithm)
+        new = next((table[algorithm] for table in _tables(backend) if algorithm in table), None)
         if new is None:
             why = f"it has no {algorithm}"
             continue

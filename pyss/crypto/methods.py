@@ -45,6 +45,8 @@ class Method(NamedTuple):
     salt_size  bytes in front of a stream: salt, or IV
     status     recommended, fine or insecure
     aliases    other names, in lower case
+    block      for AEAD_2022 with AES: what encrypts the header of a datagram (SIP022 section 3.2.1)
+    extended   for AEAD_2022 with ChaCha: what seals a datagram, with nonces of 24 bytes (section 4.1)
     """
 
     name: str
@@ -54,6 +56,8 @@ class Method(NamedTuple):
     salt_size: int
     status: Status
     aliases: tuple[str, ...] = ()
+    block: str = ""
+    extended: str = ""
 
 
 def _table(rows: Iterable[Method]) -> dict[str, Method]:
@@ -81,7 +85,12 @@ def _aead(name: str, algorithm: str, key_size: int, status: Status, *aliases: st
 
 
 def _aead_2022(cipher: str, algorithm: str, key_size: int, status: Status) -> Method:
-    return Method(f"2022-blake3-{cipher}", Family.AEAD_2022, algorithm, key_size, key_size, status)
+    """SIP022 has two forms of datagrams; which one a method has is said by `block` and `extended`."""
+    block = f"aes-{8 * key_size}-ecb" if algorithm.startswith("aes-") else ""
+    extended = "" if block else f"x{algorithm}"
+    return Method(
+        f"2022-blake3-{cipher}", Family.AEAD_2022, algorithm, key_size, key_size, status, block=block, extended=extended
+    )
 
 
 _RECOMMENDED, _FINE, _INSECURE = Status.RECOMMENDED, Status.FINE, Status.INSECURE

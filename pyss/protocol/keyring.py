@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Callable, Optional
 
-from ..crypto.backends import Aead, Buffer, Stream, nonce_size, provide
+from ..crypto.backends import Aead, Block, Buffer, Stream, nonce_size, provide
 from ..crypto.keys import decode_psk, password_key, session_subkey, session_subkey_2022
 from ..crypto.methods import Family, Method, find_method
 
@@ -52,7 +52,10 @@ class Keyring:
     clock     seconds since 1970
     """
 
-    __slots__ = ("_derive", "_key", "_new", "_nonce_size", "backend", "clock", "entropy", "method", "rejected")
+    __slots__ = (
+        "_blocks", "_crypto", "_derive", "_extended", "_key", "_new", "_nonce_size",
+        "backend", "clock", "entropy", "method", "rejected",
+    )  # fmt: skip
 
     def __init__(
         self, method: Method, key: bytes, clock: Clock, entropy: Entropy = os.urandom, crypto: Optional[str] = None
@@ -62,6 +65,9 @@ class Keyring:
         self.clock = clock
         self.entropy = entropy
         self._derive = session_subkey_2022 if method.family is Family.AEAD_2022 else session_subkey
+        self._crypto = crypto
+        self._blocks: dict[bool, Block] = {}
+        self._extended: Optional[tuple[Aead, type[Exception]]] = None
         self.backend = ""
         self._nonce_size = nonce_size(method.algorithm)
         if method.family is not Family.NONE:
@@ -91,6 +97,27 @@ class Keyring:
         """The cipher of one direction of a method without authentication."""
         stream: Stream = self._new(self._key, iv, encrypting)
         return stream
+
+    def block(self, *, encrypting: bool) -> Block:
+        """The block cipher under the key itself, for headers of datagrams (SIP022 section 3.2.1).
+
+        The same object each time, for it has no state.  Chosen and checked at the first call, so that who relays no
+        datagrams does not pay for it.  Raises ConfigError when there is none.
+        """
+        block = self._blocks.get(encrypting)
+        if block is None:
+            block = self._blocks[encrypting] = provide(self.method.block, self._crypto).new(self._key, encrypting)
+        return block
+
+    def extended(self) -> tuple[Aead, type[Exception]]:
+        """The cipher under the key itself, with nonces of 24 bytes (section 4.1), and what it raises for a bad tag.
+
+        Another backend may have it than the one that does streams; otherwise as `block`.
+        """
+        if self._extended is None:
+            provider = provide(self.method.extended, self._crypto)
+            self._extended = provider.new(self._key), provider.rejected
+        return self._extended
 
     def __repr__(self) -> str:
         return f"Keyring({self.method.name})"

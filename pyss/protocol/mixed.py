@@ -9,10 +9,10 @@ from . import http, socks4, socks5
 from .credentials import Credentials
 from .dialogue import Dialogue, Script
 from .http import PlainHttp
-from .request import Request
+from .request import AssociateRequest, Request
 
 
-def mixed(io: Dialogue[Any], credentials: Credentials) -> Script[Union[Request, PlainHttp]]:
+def mixed(io: Dialogue[Any], credentials: Credentials) -> Script[Union[Request, AssociateRequest, PlainHttp]]:
     """The script for what the client has begun to speak.  Raises ProtocolError."""
     first = io.here[0]
     if first == socks5.VERSION:

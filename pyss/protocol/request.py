@@ -17,12 +17,26 @@ def silence(event: object) -> bytes:
     return b""
 
 
+class AssociateRequest:
+    """A client's wish to send datagrams: UDP ASSOCIATE of SOCKS5 (RFC 1928 section 4).
+
+    announced  where it will send them from, as far as it knows: host and port may be zero
+    """
+
+    __slots__ = ("accepted", "announced", "refused")
+
+    def __init__(self, announced: Address, accepted: Acceptance, refused: Refusal) -> None:
+        self.announced = announced
+        self.accepted = accepted
+        self.refused = refused
+
+
 class Request:
     """A client's wish.
 
     target    where to
     payload   plaintext that came along with the request
-    accepted  what the client is told when the connection stands, given the address it is bound to
+    accepted  what the client is told when the connection stands, given the address that it is bound to
     refused   what it is told when it does not stand
     upstream  opens what the client sends (None: it is plain)
     downstream  seals what the client gets (None: it is plain)

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from ..address import Address
 from ..errors import (
@@ -24,10 +24,10 @@ from ..errors import (
 )
 from .credentials import Credentials
 from .dialogue import Dialogue, Script
-from .request import Request
+from .request import AssociateRequest, Request
 
 VERSION = 5
-CONNECT = 1
+CONNECT, UDP_ASSOCIATE = 1, 3
 
 NO_AUTHENTICATION = 0
 USER_PASSWORD = 2
@@ -66,7 +66,7 @@ def refused(error: PyssError) -> bytes:
     return bytes((VERSION, CODES.get(error.status, GENERAL_FAILURE), 0)) + _NOWHERE
 
 
-def socks5(io: Dialogue[Any], credentials: Credentials) -> Script[Request]:
+def socks5(io: Dialogue[Any], credentials: Credentials) -> Script[Union[Request, AssociateRequest]]:
     """Raises ProtocolError, after the reply that says so."""
     offered = yield from io.parse(_parse_greeting)
     if credentials:
@@ -78,11 +78,13 @@ def socks5(io: Dialogue[Any], credentials: Credentials) -> Script[Request]:
         raise CredentialsRejected("the client insists on an authentication method that is not offered")
     try:
         command, target = yield from io.parse(_parse_request)
-        if command != CONNECT:
+        if command not in (CONNECT, UDP_ASSOCIATE):
             raise UnsupportedCommand(f"SOCKS5 command {command} is not offered here")
     except (BadAddress, UnsupportedCommand) as error:
         io.reply(refused(error))
         raise
+    if command == UDP_ASSOCIATE:
+        return AssociateRequest(target, accepted, refused)
     return Request(target, io.rest(), accepted, refused)
 
 

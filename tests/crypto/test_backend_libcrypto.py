@@ -20,7 +20,7 @@ from helpers.processes import ROOT, clean_environment
 from helpers.vectors import FILES, HERE, Sealed, aead, key_size, of_kind
 
 from pyss.crypto.backends import Aead, Stream, check, provide
-from pyss.crypto.known_answers import AEAD_ANSWERS, STREAM_ANSWERS
+from pyss.crypto.known_answers import AEAD_ANSWERS, BLOCK_ANSWERS, STREAM_ANSWERS
 from pyss.errors import BadTag
 
 try:
@@ -29,8 +29,11 @@ except ImportError as missing:
     pytest.skip(f"this interpreter has no libcrypto of its own: {missing}", allow_module_level=True)
 
 SOURCE = libcrypto.__file__
-AEADS = tuple(libcrypto.ALGORITHMS)
+OFFERED = tuple(libcrypto.ALGORITHMS)
+COMPOSED = "xchacha20-poly1305"  # of two others, by code that `test_xchacha.py` looks at
+AEADS = tuple(name for name in OFFERED if name != COMPOSED)
 STREAMS = tuple(libcrypto.STREAMS)
+BLOCKS = tuple(libcrypto.BLOCKS)
 NONCE = bytes(range(12))
 BLANK = 0xA5
 
@@ -77,15 +80,16 @@ def test_it_has_what_every_method_in_use_needs() -> None:
     """An empty table would pass all the tests below."""
     assert {"aes-128-gcm", "aes-192-gcm", "aes-256-gcm"} <= set(AEADS) <= set(AEAD_ANSWERS)
     assert {"aes-128-cfb", "aes-256-cfb", "aes-256-ctr", "aes-256-ofb"} <= set(STREAMS) <= set(STREAM_ANSWERS)
+    assert {"aes-128-ecb", "aes-256-ecb"} <= set(BLOCKS) <= set(BLOCK_ANSWERS)
 
 
-@pytest.mark.parametrize("algorithm", [*AEADS, *STREAMS])
+@pytest.mark.parametrize("algorithm", [*OFFERED, *STREAMS, *BLOCKS])
 def test_known_answers(algorithm: str) -> None:
-    new: Any = libcrypto.ALGORITHMS.get(algorithm) or libcrypto.STREAMS[algorithm]
+    new: Any = {**libcrypto.ALGORITHMS, **libcrypto.STREAMS, **libcrypto.BLOCKS}[algorithm]
     check(algorithm, new, libcrypto.REJECTED)
 
 
-@pytest.mark.parametrize("algorithm", [*AEADS, *STREAMS])
+@pytest.mark.parametrize("algorithm", [*OFFERED, *STREAMS, *BLOCKS])
 def test_it_can_be_forced(algorithm: str) -> None:
     assert provide(algorithm, "libcrypto").backend == "libcrypto"
 
@@ -387,6 +391,22 @@ def test_keys_and_ivs_of_other_sizes_are_refused(algorithm: str) -> None:
             new(bytes(wrong_key), bytes(wrong_iv), True)
 
 
+@pytest.mark.parametrize("algorithm", BLOCKS)
+@pytest.mark.parametrize("encrypting", [True, False])
+def test_what_is_not_whole_blocks_is_refused(algorithm: str, encrypting: bool) -> None:
+    """And nothing is kept back for later, as libcrypto does where it would pad."""
+    size = key_size(algorithm)
+    cipher = libcrypto.BLOCKS[algorithm](bytes(size), encrypting)
+    for wrong in (1, 15, 17, 31):
+        with pytest.raises(ValueError, match=f"multiple of 16 bytes, not {wrong}"):
+            cipher.update(bytes(wrong))
+    assert cipher.update(b"") == b""
+    assert cipher.update(bytes(16)) * 2 == cipher.update(bytes(32))
+    for wrong in (size - 1, size + 1):
+        with pytest.raises(ValueError):
+            libcrypto.BLOCKS[algorithm](bytes(wrong), encrypting)
+
+
 def test_more_than_the_library_can_count_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libcrypto, "_MOST", 299_999)
     cipher, data = new_aead("aes-256-gcm"), bytes(300_000)
@@ -454,10 +474,12 @@ def test_every_context_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
         del cipher
     for algorithm in STREAMS:
         new_stream(algorithm).update(b"a text")
+    for algorithm in BLOCKS:
+        libcrypto.BLOCKS[algorithm](bytes(range(key_size(algorithm))), True).update(bytes(16))
     with pytest.raises(RuntimeError):
         libcrypto._Method(ctypes.c_void_p(None), 16, 16).start(bytes(16), bytes(16), True)
     gc.collect()
-    assert len(made) == 2 * len(AEADS) + len(STREAMS) + 1
+    assert len(made) == 2 * len(AEADS) + len(STREAMS) + len(BLOCKS) + 1
     assert sorted(made) == sorted(freed)
 
 
@@ -658,7 +680,7 @@ def test_the_next_module_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         module = again()
     except ImportError:
         pytest.skip("only _hashlib is linked to a libcrypto here")
-    assert tuple(module.ALGORITHMS) == AEADS
+    assert tuple(module.ALGORITHMS) == OFFERED
 
 
 @pytest.mark.parametrize("missing", ["OpenSSL_version_num", "EVP_CIPHER_CTX_new", "EVP_CIPHER_CTX_ctrl"])
@@ -678,13 +700,13 @@ def test_a_library_that_is_too_old(altered: Callable[..., ModuleType]) -> None:
 
 def test_unaltered_it_is_the_same(altered: Callable[..., ModuleType]) -> None:
     module = altered()
-    assert tuple(module.ALGORITHMS) == AEADS and tuple(module.STREAMS) == STREAMS
+    assert (tuple(module.ALGORITHMS), tuple(module.STREAMS), tuple(module.BLOCKS)) == (OFFERED, STREAMS, BLOCKS)
 
 
 def test_without_fetch_the_names_are_asked(altered: Callable[..., ModuleType]) -> None:
     """As OpenSSL 1.1.1 is.  Number 3 knows old ciphers by name too that it then does not start."""
     module = altered(EVP_CIPHER_fetch=None)
-    assert set(module.ALGORITHMS) == set(AEADS) and set(module.STREAMS) == set(STREAMS)
+    assert set(module.ALGORITHMS) == set(OFFERED) and set(module.STREAMS) == set(STREAMS)
     for algorithm in AEADS:
         check(algorithm, module.ALGORITHMS[algorithm], module.REJECTED)
     for algorithm in STREAMS:
@@ -706,22 +728,23 @@ def without(word: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize("word", ["chacha20", "aes", "camellia"])
 def test_what_the_library_lacks_is_not_offered(altered: Callable[..., ModuleType], word: str) -> None:
     module = altered(**without(word.encode()))
-    assert list(module.ALGORITHMS) == [name for name in AEADS if not name.startswith(word)]
+    assert list(module.ALGORITHMS) == [name for name in OFFERED if word not in name]
     assert list(module.STREAMS) == [name for name in STREAMS if not name.startswith(word)]
+    assert list(module.BLOCKS) == [name for name in BLOCKS if not name.startswith(word)]
 
 
 @pytest.mark.parametrize("function", ["EVP_CIPHER_CTX_new", "EVP_CipherInit_ex"])
 def test_ciphers_that_do_not_start_are_not_offered(altered: Callable[..., ModuleType], function: str) -> None:
     """Such as those that are not approved, in a library that is bound to FIPS 140."""
     module = altered(**{function: number(0)})
-    assert module.ALGORITHMS == {} and module.STREAMS == {}
+    assert module.ALGORITHMS == module.STREAMS == module.BLOCKS == {}
 
 
 def test_ciphers_with_other_sizes_are_not_offered(altered: Callable[..., ModuleType]) -> None:
     """LibreSSL has a ChaCha20 whose IV lacks the counter."""
     eight = number(8)
     module = altered(EVP_CIPHER_get_iv_length=eight, EVP_CIPHER_iv_length=eight)
-    assert module.ALGORITHMS == {}
+    assert module.ALGORITHMS == module.BLOCKS == {}
     assert {"aes-128-cfb", "chacha20", "chacha20-ietf"}.isdisjoint(module.STREAMS)
 
 

@@ -9,12 +9,12 @@ from types import ModuleType
 from typing import Any, Callable, NoReturn
 
 import pytest
-from helpers.vectors import AEADS, FILES, HERE, OFFERED_AEADS, OFFERED_STREAMS, aead, load
+from helpers.vectors import AEADS, FILES, HERE, OFFERED_AEADS, OFFERED_BLOCKS, OFFERED_STREAMS, aead, load
 
 import pyss.crypto
 from pyss.crypto import backend_pure, backends
 from pyss.crypto.backends import BACKENDS, Copying, check, faults, nonce_size, provide
-from pyss.crypto.known_answers import AEAD_ANSWERS, STREAM_ANSWERS
+from pyss.crypto.known_answers import AEAD_ANSWERS, BLOCK_ANSWERS, STREAM_ANSWERS
 from pyss.crypto.methods import METHODS
 from pyss.errors import BadTag, ConfigError
 
@@ -43,11 +43,12 @@ def test_the_order_is_fastest_first() -> None:
     assert list(BACKENDS) == ["cryptography", "libcrypto", "pycryptodome", "pure"]
 
 
-offered = pytest.mark.parametrize(("name", "algorithm"), OFFERED_AEADS + OFFERED_STREAMS)
+offered = pytest.mark.parametrize(("name", "algorithm"), OFFERED_AEADS + OFFERED_STREAMS + OFFERED_BLOCKS)
 
 
 def constructor(name: str, algorithm: str) -> Any:
-    return HERE[name].ALGORITHMS.get(algorithm) or HERE[name].STREAMS[algorithm]
+    module = HERE[name]
+    return {**module.ALGORITHMS, **module.STREAMS, **module.BLOCKS}[algorithm]
 
 
 @offered
@@ -134,7 +135,7 @@ def test_what_cannot_be_imported_is_passed_over_in_silence(folder: Path, source:
 
 @pytest.mark.parametrize(
     "place",
-    ["raise KeyboardInterrupt", "ALGORITHMS, STREAMS, REJECTED = {'aes-256-gcm': new}, {}, ValueError"],
+    ["raise KeyboardInterrupt", "ALGORITHMS, STREAMS, BLOCKS, REJECTED = {'aes-256-gcm': new}, {}, {}, ValueError"],
     ids=["import", "self-check"],
 )
 def test_whoever_interrupts_the_choice_is_obeyed(folder: Path, place: str) -> None:
@@ -145,7 +146,7 @@ def test_whoever_interrupts_the_choice_is_obeyed(folder: Path, place: str) -> No
 
 
 def test_an_algorithm_that_a_backend_lacks_is_passed_over_in_silence(folder: Path) -> None:
-    (folder / "backend_first.py").write_text("ALGORITHMS = STREAMS = {}\nREJECTED = ValueError", "utf-8")
+    (folder / "backend_first.py").write_text("ALGORITHMS = STREAMS = BLOCKS = {}\nREJECTED = ValueError", "utf-8")
     assert provide(AES).backend == LAST
     assert faults() == []
 
@@ -257,7 +258,7 @@ def test_a_wrong_answer_is_passed_over_and_said(
     folder: Path, monkeypatch: pytest.MonkeyPatch, cipher: Callable[[bytes], Any], reason: str
 ) -> None:
     module: Any = ModuleType("pyss.crypto.backend_first")
-    module.ALGORITHMS, module.STREAMS, module.REJECTED = {AES: cipher}, {}, BadTag
+    module.ALGORITHMS, module.STREAMS, module.BLOCKS, module.REJECTED = {AES: cipher}, {}, {}, BadTag
     monkeypatch.setitem(sys.modules, "pyss.crypto.backend_first", module)
     assert provide(AES).backend == LAST
     sentence = f"the crypto backend first is not used: it fails its self-check of {AES} ({reason})"
@@ -271,7 +272,7 @@ def test_a_wrong_answer_is_passed_over_and_said(
 def test_an_honest_one_passes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So it is the fault of each that fails the faulty ones above, and nothing that they share."""
     module: Any = ModuleType("pyss.crypto.backend_first")
-    module.ALGORITHMS, module.STREAMS, module.REJECTED = {AES: Honest}, {}, BadTag
+    module.ALGORITHMS, module.STREAMS, module.BLOCKS, module.REJECTED = {AES: Honest}, {}, {}, BadTag
     monkeypatch.setitem(sys.modules, "pyss.crypto.backend_first", module)
     assert provide(AES).backend == FIRST
     assert faults() == []
@@ -304,7 +305,7 @@ def test_a_stream_that_is_wrong_is_passed_over(
     folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, reason: str
 ) -> None:
     module: Any = ModuleType("pyss.crypto.backend_first")
-    module.ALGORITHMS, module.REJECTED = {}, BadTag
+    module.ALGORITHMS, module.BLOCKS, module.REJECTED = {}, {}, BadTag
     module.STREAMS = {"rc4": lambda key, iv, encrypting: Wrong(key, iv, encrypting, where)}
     monkeypatch.setitem(sys.modules, "pyss.crypto.backend_first", module)
     assert provide("rc4").backend == (LAST if reason else FIRST)
@@ -312,10 +313,53 @@ def test_a_stream_that_is_wrong_is_passed_over(
     assert faults() == said
 
 
+class WrongBlocks:
+    """A block cipher that says something else: in one direction, in its second block, or when it is used again."""
+
+    def __init__(self, key: bytes, encrypting: bool, where: str) -> None:
+        self.honest = backend_pure.BLOCKS["aes-128-ecb"](key, encrypting)
+        self.where, self.encrypting, self.updates = where, encrypting, 0
+
+    def update(self, data: Any) -> bytes:
+        self.updates += 1
+        text = self.honest.update(data)
+        wrong = {
+            "encrypting": self.encrypting,
+            "decrypting": not self.encrypting,
+            "second": len(data) > 16,
+            "later": self.updates == 2,
+        }
+        return text[:-1] + b"?" if wrong.get(self.where) else text
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("encrypting", "encrypting gives a wrong result"),
+        ("decrypting", "decrypting gives a wrong result"),
+        ("second", "encrypting gives a wrong result"),
+        ("later", "encrypting gives a wrong result"),
+        ("nowhere", ""),
+    ],
+)
+def test_a_block_cipher_that_is_wrong_is_passed_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, reason: str
+) -> None:
+    module: Any = ModuleType("pyss.crypto.backend_first")
+    module.ALGORITHMS, module.STREAMS, module.REJECTED = {}, {}, BadTag
+    module.BLOCKS = {"aes-128-ecb": lambda key, encrypting: WrongBlocks(key, encrypting, where)}
+    monkeypatch.setitem(sys.modules, "pyss.crypto.backend_first", module)
+    assert provide("aes-128-ecb").backend == (LAST if reason else FIRST)
+    said = f"the crypto backend first is not used: it fails its self-check of aes-128-ecb ({reason})"
+    assert faults() == ([said] if reason else [])
+
+
 # --- known answers -------------------------------------------------------------------------------
 def test_every_algorithm_has_a_known_answer_and_a_pure_cipher() -> None:
-    needed = {method.algorithm for method in METHODS.values()} - {""}
+    needed = {name for row in METHODS.values() for name in (row.algorithm, row.extended)} - {""}
     assert needed == set(AEAD_ANSWERS) | set(STREAM_ANSWERS)
+    assert {row.block for row in METHODS.values()} - {""} <= set(BLOCK_ANSWERS)
+    assert set(BLOCK_ANSWERS) == set(backend_pure.BLOCKS)
     assert set(AEAD_ANSWERS) == set(backend_pure.ALGORITHMS)
     assert set(STREAM_ANSWERS) == set(backend_pure.STREAMS)
 
@@ -332,10 +376,14 @@ def test_every_backend_offers_what_is_recommended_and_nothing_that_nobody_asks_f
     assert set(module.STREAMS) >= STREAMS_AT_LEAST | {"chacha20", "chacha20-ietf"}
     assert set(module.ALGORITHMS) <= set(AEAD_ANSWERS)
     assert set(module.STREAMS) <= set(STREAM_ANSWERS)
+    assert set(module.BLOCKS) == set(BLOCK_ANSWERS)
 
 
 # Nobody has published a result for these: what they are made of has been.
-COMPUTED = ("aes-192-ocb", "aes-256-ocb", "chacha12-poly1305", "chacha8-poly1305")
+COMPUTED = (
+    *("aes-192-ocb", "aes-256-ocb", "chacha12-poly1305", "chacha8-poly1305"),
+    *("xchacha12-poly1305", "xchacha8-poly1305"),
+)
 
 
 @pytest.mark.parametrize("algorithm", [name for name in AEADS if name not in COMPUTED])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from helpers.vectors import (
     AEADS,
+    BLOCKS,
     HERE,
     STREAMS,
     WRITE_LAST,
@@ -15,6 +16,7 @@ from helpers.vectors import (
     each_stream,
     key_size,
     new_aead,
+    new_block,
     new_stream,
 )
 from hypothesis import given, settings
@@ -141,6 +143,21 @@ def test_a_stream_takes_nothing_and_every_kind_of_buffer(name: str, algorithm: s
         assert bytes(cipher.update(kind(data[:33]))) + bytes(cipher.update(kind(b""))) + bytes(
             cipher.update(kind(data[33:]))
         ) == expected
+
+
+# --- blocks --------------------------------------------------------------------------------------
+@two_at_least
+@given(st.sampled_from(BLOCKS), st.integers(0, 40), st.booleans())
+def test_backends_agree_on_blocks(algorithm: str, count: int, encrypting: bool) -> None:
+    """And each takes back what it has done, in one go or block by block."""
+    key, data = os.urandom(key_size(algorithm)), os.urandom(16 * count)
+    whole = new_block("pure", algorithm, key, encrypting).update(data)
+    for name, module in HERE.items():
+        if algorithm in module.BLOCKS:
+            there, back = (new_block(name, algorithm, key, way) for way in (encrypting, not encrypting))
+            assert there.update(memoryview(data)) == whole, name
+            assert there.update(bytearray(data)) == whole, name
+            assert b"".join(back.update(whole[at : at + 16]) for at in range(0, len(whole), 16)) == data, name
 
 
 # --- forgeries -----------------------------------------------------------------------------------

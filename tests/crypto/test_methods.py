@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyss.crypto.known_answers import AEAD_ANSWERS, STREAM_ANSWERS
+from pyss.crypto.known_answers import AEAD_ANSWERS, BLOCK_ANSWERS, STREAM_ANSWERS
 from pyss.crypto.methods import BEST_METHOD, DEFAULT_METHOD, METHODS, Family, Method, Status, _table, find_method
 from pyss.errors import ConfigError
 
@@ -58,6 +58,20 @@ def test_rows_are_whole(row: Method) -> None:
         assert (row.key_size == 0) == (row.name == "table")
     else:
         assert row.key_size == row.salt_size == len(AEAD_ANSWERS[row.algorithm].key) // 2  # SIP004 and SIP022
+
+
+@pytest.mark.parametrize("row", METHODS.values(), ids=lambda row: row.name)
+def test_2022_has_one_of_two_forms_of_datagrams(row: Method) -> None:
+    """SIP022 sections 3.2.1 and 4.1: the block cipher has the key of the method, and so has the other AEAD."""
+    assert bool(row.block or row.extended) == (row.family is Family.AEAD_2022)
+    assert not (row.block and row.extended)
+    if row.block:
+        assert (row.algorithm, row.block) == (f"aes-{8 * row.key_size}-gcm", f"aes-{8 * row.key_size}-ecb")
+        assert len(BLOCK_ANSWERS[row.block].key) // 2 == row.key_size
+    if row.extended:
+        assert row.extended == f"x{row.algorithm}"
+        assert len(AEAD_ANSWERS[row.extended].key) // 2 == row.key_size
+        assert len(AEAD_ANSWERS[row.extended].nonce) // 2 == 24
 
 
 # Protocol facts: shadowsocks.org's list of ciphers, and the original's table.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.vectors import (
     AEADS,
+    BLOCKS,
     FILES,
     FOLDER,
     HERE,
@@ -15,14 +16,17 @@ from helpers.vectors import (
     Sealed,
     aead,
     each_aead,
+    each_block,
     each_stream,
     load,
     new_aead,
+    new_block,
     new_stream,
+    of_kind,
 )
 
 from pyss.crypto.backends import BACKENDS
-from pyss.crypto.known_answers import AEAD_ANSWERS, STREAM_ANSWERS
+from pyss.crypto.known_answers import AEAD_ANSWERS, BLOCK_ANSWERS, STREAM_ANSWERS
 from pyss.crypto.methods import METHODS
 
 AEAD_FILES = [path for path in FILES if load(path)["kind"] == "aead"]
@@ -84,6 +88,29 @@ def test_the_published_result_of_a_stream(name: str, algorithm: str) -> None:
             cipher = new_stream(name, algorithm, key, iv, encrypting)
             halves = cipher.update(before[:split]), cipher.update(memoryview(before)[split:])
             assert b"".join(halves) == after and len(halves[0]) == split
+
+
+@each_block
+def test_the_published_blocks(name: str, algorithm: str) -> None:
+    """The examples of FIPS 197 one by one, and those of SP 800-38A at every split into whole blocks."""
+    cases = [case.values[0] for kind in ("aes", "aes-ecb") for case in of_kind(kind)]
+    cases = [case for case in cases if f"aes-{4 * len(case['key'])}-ecb" == algorithm]
+    assert len(cases) >= 2
+    for case in cases:
+        key, plain, text = (bytes.fromhex(case[field]) for field in ("key", "plain", "cipher"))
+        for encrypting, before, after in ((True, plain, text), (False, text, plain)):
+            cipher = new_block(name, algorithm, key, encrypting)
+            for split in range(0, len(before) + 1, 16):
+                halves = cipher.update(before[:split]), cipher.update(memoryview(bytearray(before))[split:])
+                assert b"".join(halves) == after and len(halves[0]) == split, case["name"]
+
+
+@pytest.mark.parametrize("algorithm", BLOCKS)
+def test_the_known_answers_of_blocks_are_published_ones(algorithm: str) -> None:
+    found = [case.values[0] for case in of_kind("aes-ecb")]
+    assert any(
+        (case["key"], case["plain"][:64], case["cipher"][:64]) == tuple(BLOCK_ANSWERS[algorithm]) for case in found
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

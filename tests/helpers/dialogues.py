@@ -255,7 +255,6 @@ def _refused() -> Iterable[Case]:
     yield Case("socks5-password-version", proxy(ACCOUNTS), wire, replies=b"\x05\x02", status="bad-request")
     for name, request, code, status in (
         ("bind", b"\x05\x02\x00" + V4.wire, 7, "unsupported-command"),
-        ("associate", b"\x05\x03\x00" + V4.wire, 7, "unsupported-command"),
         ("address-type", b"\x05\x01\x00\x02", 8, "unsupported-address"),
         ("empty-name", b"\x05\x01\x00\x03\x00", 1, "bad-address"),
         ("name-with-space", b"\x05\x01\x00\x03\x03a b\x00\x50", 1, "bad-address"),

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pyss.crypto.backends import BACKENDS, Aead, Backend, Stream
-from pyss.crypto.known_answers import AEAD_ANSWERS, STREAM_ANSWERS
+from pyss.crypto.backends import BACKENDS, Aead, Backend, Block, Stream
+from pyss.crypto.known_answers import AEAD_ANSWERS, BLOCK_ANSWERS, STREAM_ANSWERS
 
 FOLDER = Path(__file__).resolve().parent.parent / "vectors"
 FILES = sorted(FOLDER.glob("*.json"))
 AEADS = tuple(AEAD_ANSWERS)
 STREAMS = tuple(STREAM_ANSWERS)
+BLOCKS = tuple(BLOCK_ANSWERS)
 
 # Those that do not write a byte unless the tag matches.  OpenSSL decrypts first and compares afterwards, and
 # `decrypt_into` of `cryptography` leaves what it wrote: with it, a buffer is worth nothing after a rejection,
@@ -83,9 +84,11 @@ def _importable(name: str) -> Any:
 HERE: dict[str, Backend] = {name: module for name in BACKENDS if (module := _importable(name)) is not None}
 OFFERED_AEADS = [(name, algorithm) for name, module in HERE.items() for algorithm in module.ALGORITHMS]
 OFFERED_STREAMS = [(name, algorithm) for name, module in HERE.items() for algorithm in module.STREAMS]
+OFFERED_BLOCKS = [(name, algorithm) for name, module in HERE.items() for algorithm in module.BLOCKS]
 
 each_aead = pytest.mark.parametrize(("name", "algorithm"), OFFERED_AEADS)
 each_stream = pytest.mark.parametrize(("name", "algorithm"), OFFERED_STREAMS)
+each_block = pytest.mark.parametrize(("name", "algorithm"), OFFERED_BLOCKS)
 
 
 def new_aead(name: str, algorithm: str, key: bytes) -> Aead:
@@ -96,6 +99,10 @@ def new_stream(name: str, algorithm: str, key: bytes, iv: bytes, encrypting: boo
     return HERE[name].STREAMS[algorithm](key, iv, encrypting)
 
 
+def new_block(name: str, algorithm: str, key: bytes, encrypting: bool) -> Block:
+    return HERE[name].BLOCKS[algorithm](key, encrypting)
+
+
 def key_size(algorithm: str) -> int:
-    answer = AEAD_ANSWERS.get(algorithm) or STREAM_ANSWERS[algorithm]
+    answer = AEAD_ANSWERS.get(algorithm) or STREAM_ANSWERS.get(algorithm) or BLOCK_ANSWERS[algorithm]
     return len(answer.key) // 2

@@ -15,7 +15,7 @@ from pyss.errors import CredentialsRejected, ProtocolError, PyssError
 from pyss.protocol import socks5
 from pyss.protocol.credentials import Credentials
 from pyss.protocol.dialogue import Dialogue
-from pyss.protocol.request import Request
+from pyss.protocol.request import AssociateRequest, Request
 
 CONNECT = b"\x05\x01\x00"
 
@@ -137,12 +137,25 @@ def test_a_name_that_is_an_address_is_that_address() -> None:
     assert made.target == Address.of("127.0.0.1", 80)
 
 
+@pytest.mark.parametrize("announced", [V4, Address.of("::", 0), Address.of("0.0.0.0", 0), Address.of("a.test", 7)])
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_udp_associate(announced: Address, cut: int) -> None:
+    io = dialogue()
+    data = b"\x05\x01\x00" + b"\x05\x03\x00" + announced.wire
+    assert not io.feed(data[:cut])
+    assert io.feed(data[cut:])
+    assert isinstance(io.result, AssociateRequest)
+    assert io.result.announced == announced
+    assert io.result.accepted(("127.0.0.1", 7)) == b"\x05\x00\x00\x01\x7f\0\0\x01\0\x07"
+    assert io.result.refused(errors.UnsupportedCommand("no")) == refusal_5(7)
+    assert io.replies() == b"\x05\x00"
+
+
 @pytest.mark.parametrize(
     ("data", "code", "status"),
     [
         (b"\x05\x00\x00" + V4.wire, 7, "unsupported-command"),
         (b"\x05\x02\x00" + V4.wire, 7, "unsupported-command"),  # BIND
-        (b"\x05\x03\x00" + V4.wire, 7, "unsupported-command"),  # UDP ASSOCIATE
         (b"\x05\xff\x00" + V4.wire, 7, "unsupported-command"),
         (b"\x05\x01\x00\x00" + bytes(6), 8, "unsupported-address"),
         (b"\x05\x01\x00\x02" + bytes(6), 8, "unsupported-address"),
