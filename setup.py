@@ -37,9 +37,13 @@ setup(
     ],
     extras_require={
         "qr": ["segno>=1.5"],
-        "test": ["pytest>=7.4", "pytest-xdist>=3.5", "hypothesis>=6.80", "segno>=1.5"],
+        "dns": ["dnspython>=2.3"],
+        "test": [
+            *("pytest>=7.4", "pytest-xdist>=3.5", "hypothesis>=6.80", "segno>=1.5", "dnspython>=2.3"),
+            f"aioquic>=1.2; {WHEELS}",
+        ],
         "lint": ["ruff==0.17.6"],
-        "types": ["mypy==2.4.1"],
+        "types": ["mypy==2.4.1", "dnspython>=2.3"],
     },
     entry_points={
         "console_scripts": [

@@ -17,6 +17,9 @@ MOST_SERVERS = 4  # server sessions that answer one client session at once: a se
 # any case.
 MOST_PACKETS = 1 << 32
 
+# Of redirection by TPROXY.
+MOST_SENDERS = 256  # sockets that answers leave from; the one not used for longest is closed for another
+
 PADDED = 1200  # bytes that payload and padding have at most: padding must not make fragments
 
 

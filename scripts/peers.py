@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Optional
@@ -128,6 +129,12 @@ class Crate(Built):
         super().__init__(name, name, version, *programs)
         self.features = features
 
+    @property
+    def folder(self) -> Path:
+        """Also named by the features: with others it is another program."""
+        features = zlib.crc32(" ".join(self.features).encode("ascii"))
+        return CACHE / f"{self.name}-{self.version}-{features:08x}"
+
     def build(self) -> None:
         command = ["cargo", "install", self.source, "--version", self.version, "--locked", "--quiet"]
         command += ["--no-default-features", "--features", ",".join(self.features)]
@@ -167,6 +174,7 @@ class GoModule(Built):
 
 RUST_FEATURES = (
     "local",
+    "local-tunnel",
     "server",
     "aead-cipher-2022",
     "aead-cipher-2022-extra",
@@ -177,7 +185,8 @@ RUST_FEATURES = (
 PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
-        DebianPackage("shadowsocks-libev", "ss-local", "ss-server"),
+        DebianPackage("shadowsocks-libev", "ss-local", "ss-server", "ss-tunnel"),
+        DebianPackage("bind9-dnsutils", "dig"),
         DebianPackage("curl", "curl"),
         DebianPackage("chromium", "chromium"),
         Crate("shadowsocks-rust", "1.25.0", RUST_FEATURES, "sslocal", "ssserver"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -30,7 +31,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What stands for thousands of tests need not be looked through by each garbage collection of the run."""
+    _put_aside()
+
+
+_ended = itertools.count(1)
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    if next(_ended) % 200 == 0:
+        _put_aside()
+
+
+def _put_aside() -> None:
+    """What stands for thousands of tests and their results need not be looked through by each garbage collection."""
     gc.collect()
     getattr(gc, "freeze", int)()  # PyPy has none
 

@@ -48,7 +48,7 @@ def test_the_text_is_what_a_person_reads(kind: type[PyssError]) -> None:
 
 def test_three_families_that_sessions_tell_apart() -> None:
     protocol = {errors.BadAddress, errors.UnsupportedAddressType, errors.UnsupportedCommand, errors.Disconnected}
-    protocol |= {errors.CredentialsRejected, errors.ProxyLoop}
+    protocol |= {errors.CredentialsRejected, errors.ProxyLoop, errors.Fragmented, errors.UnknownSender}
     cipher = {errors.BadTag, errors.BadHeader, errors.BadTime, errors.Replayed, errors.Truncated}
     dial = {errors.NetworkUnreachable, errors.HostUnreachable, errors.NameNotFound, errors.ConnectionRefused}
     dial |= {errors.DialTimeout}

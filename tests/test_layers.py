@@ -39,7 +39,9 @@ IO_MODULES = {
 # Platform branches live in files that exist for them: file -> why.
 PLATFORM_FILES = {
     "net/sockets.py": "how the socket layers differ",
+    "net/socket_options.py": "how systems are told what is asked of a socket",
     "net/epoll.py": "a selector of Linux",
+    "net/packet_info.py": "where answers leave from",
     "net/wsapoll.py": "a selector of Windows",
     "app/process.py": "signals and daemons",
     "relay/transparent.py": "redirects of Linux",

@@ -62,11 +62,13 @@ def test_no_other_peer_may_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_built_is_found_in_the_folder_of_its_version(empty_cache: Path) -> None:
     rust = installed.PEERS["shadowsocks-rust"]
     assert rust.missing() is not None, "an sslocal on PATH may be ours, or of any version"
-    folder = empty_cache / f"shadowsocks-rust-{rust.version}" / "bin"
+    folder = rust.folder / "bin"
     folder.mkdir(parents=True)
     for program in rust.programs:
         (folder / (program + (".exe" if installed.os.name == "nt" else ""))).touch()
     assert rust.missing() is None
+    with_less = installed.Crate(rust.name, rust.version, rust.features[1:], *rust.programs)
+    assert with_less.missing() is not None, "with other features it is another program"
 
 
 def test_every_peer_meets_pyss_both_ways_in_every_method() -> None:

@@ -1,77 +1,189 @@
 """From a configuration to services: which inbound meets which outbound.
 
-    local    mixed        x  shadowsocks
-    server   shadowsocks  x  direct
+    proxy      mixed         x  shadowsocks
+    tunnel     tunnel        x  shadowsocks
+    redirect   transparent   x  shadowsocks
+    server     shadowsocks   x  direct
+
+Connections are relayed by a `Service`, datagrams by a `PacketPort` (of a proxy: by one for each client that asks for
+it).  All share one loop, one resolver and one table of associations.
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
-from typing import Optional
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Optional, Union
 
 from ..address import Address, join_host_port
 from ..crypto import backends
 from ..crypto.methods import Family
 from ..errors import ConfigError
+from ..limits import PACKET_LIMITS, PacketLimits
 from ..net.clock import monotonic, wall
 from ..net.dialer import Dialer
 from ..net.loop import Loop
+from ..net.names import Hosts, NameServer
 from ..net.resolver import Resolver
-from ..net.sockets import raise_descriptor_limit
+from ..net.socket_check import check
+from ..net.socket_options import NOTHING, SocketOptions
+from ..net.sockets import (
+    Socket,
+    datagram_socket,
+    hosts_file,
+    listening_socket,
+    new_datagram,
+    raise_descriptor_limit,
+)
 from ..protocol.credentials import Credentials
 from ..protocol.keyring import Keyring
+from ..protocol.packet import server_packets
 from ..protocol.replay import SaltFilter2017, SaltMemory2022
 from ..protocol.shadowsocks import SaltMemory
-from ..relay.inbounds import Inbound, Mixed, PlainHttpForward, ShadowsocksServed
+from ..relay import packet_ways, transparent
+from ..relay.associate import Associating
+from ..relay.datagrams import Associations, MaximumTransmissionUnit, PacketInbound, PacketOutbound, PacketPort
+from ..relay.inbounds import Inbound, Mixed, PlainHttpForward, ShadowsocksServed, Tunnel, refuse_association
 from ..relay.outbounds import Direct, Outbound, Shadowsocks, ShadowsocksServer
+from ..relay.packet_inbounds import ServedPackets, TunnelPackets
 from ..relay.policy import DestinationPolicy
 from ..relay.service import Limits, Service
+from . import config_locals
 from .config import LocalConfig, Server, ServerConfig, Timeouts
 from .journal import report
+from .ports import Options, Ports, open_ports
+from .settings import TCP_ONLY, Mode, read_file
+
+if TYPE_CHECKING:
+    from ..net.nameclient import NameClient
+
+_LOCAL: Options = ("-b HOST", "-l PORT")
+_SERVER: Options = ("-s HOST", "-p PORT")
 
 
 class Assembly:
-    """What one process runs: services under one loop, with one resolver.
+    """What one process runs.
+
+    services  that take connections
+    ports     that take datagrams
+    table     of the associations that these have
+    notes     warnings about what the system cannot do
 
     Every method that opens a port raises ConfigError when it cannot be had.
     """
 
-    def __init__(self, loop: Loop, *, prefer_ipv6: bool = False, verbosity: int = 0) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        *,
+        prefer_ipv6: bool = False,
+        verbosity: int = 0,
+        packets: PacketLimits = PACKET_LIMITS,
+        name_servers: Sequence[NameServer] = (),
+        socket_options: SocketOptions = NOTHING,
+    ) -> None:
+        self.notes = check(socket_options)
         self.loop = loop
         self.services: list[Service] = []
-        self.resolver = Resolver(
-            loop.call_threadsafe, loop.call_soon, loop.call_later, monotonic, prefer_ipv6=prefer_ipv6
-        )
+        self.ports: list[PacketPort] = []
+        self.resolver = resolver(loop, name_servers, prefer_ipv6, socket_options)
+        self._socket_options = socket_options
+        self._new_datagram = partial(new_datagram, options=socket_options)
+        self._bind_stream = partial(listening_socket, options=socket_options)
+        self._bind_datagrams = partial(datagram_socket, options=socket_options)
         self._verbosity = verbosity
-        self._sockets = raise_descriptor_limit()
+        sockets = raise_descriptor_limit()
+        # Associations get a quarter of the descriptors at most; sessions have the others.
+        asked, most = packets.associations, max(1, sockets // 4)
+        if most < asked != PACKET_LIMITS.associations:
+            self.notes.append(f"the system gives {sockets} descriptors: {most} UDP associations at most, not {asked}")
+        packets = replace(packets, associations=min(asked, most))
+        self._sockets = sockets - packets.associations
+        self.table = Associations(loop, report, packets)
         self._backends: dict[str, str] = {}
 
-    def local(self, config: LocalConfig) -> Service:
-        """A local proxy that listens where the configuration says."""
-        dialer = Dialer(self.loop, self.resolver)
-        servers = [
-            ShadowsocksServer(dialer, Address.of(*_bare(server)), self._keyring(server, config.crypto), report)
-            for server in config.servers
-        ]
-        service = self._service(
-            Mixed(Credentials(config.credentials), plain_http_forward()), Shadowsocks(servers), config.timeouts
-        )
-        for host, port in config.listen:
-            self._listen(service, host, port, ("-b HOST", "-l PORT"))
-        return service
-
-    def server(self, config: ServerConfig) -> list[Service]:
-        """One service for each address and key."""
-        policy = DestinationPolicy(config.forbidden_ip, config.allowed_ip)
-        dialer = Dialer(self.loop, self.resolver, policy.check)
-        services = []
+    def local(self, config: LocalConfig) -> list[Service]:
+        """Proxies, tunnels and redirects; returns what takes connections."""
+        before = len(self.services)
+        dialer = Dialer(self.loop, self.resolver, None, self._socket_options)
+        servers = []
         for server in config.servers:
             keyring = self._keyring(server, config.crypto)
-            inbound = ShadowsocksServed(keyring, salt_memory(keyring.method.family), monotonic)
-            service = self._service(inbound, Direct(dialer), config.timeouts)
-            self._listen(service, server.host, server.port, ("-s HOST", "-p PORT"))
-            services.append(service)
-        return services
+            servers.append((server, ShadowsocksServer(dialer, Address.of(*_bare(server)), keyring, report)))
+        way = Shadowsocks([made for server, made in servers if server.mode.tcp])
+        through = packet_ways.ThroughServers(
+            Shadowsocks([made for server, made in servers if server.mode.udp]),
+            self.resolver,
+            self._new_datagram,
+            self._mtu(config.mtu),
+        )
+        if config.listen:
+            self._proxies(config, way, through)
+        for tunnel in config.tunnels:
+            self._tunnel(tunnel, way, through, config.timeouts)
+        for redirect in config.redirects:
+            self._redirect(redirect, way, through, config.timeouts)
+        return self.services[before:]
+
+    def server(self, config: ServerConfig) -> list[Service]:
+        """A service and a port for each address and key; returns the services."""
+        before = len(self.services)
+        policy = DestinationPolicy(config.forbidden_ip, config.allowed_ip)
+        way = Direct(Dialer(self.loop, self.resolver, policy.check, self._socket_options))
+        straight = packet_ways.Direct(self.resolver, policy.check, self._new_datagram)
+        for server in config.servers:
+            keyring = self._keyring(server, config.crypto)
+            ports = self._open(server.host, server.port, server.mode, _SERVER)
+            if ports.connections is not None:
+                inbound = ShadowsocksServed(keyring, salt_memory(keyring.method.family), monotonic)
+                self._listen(self._service("server", inbound, way, config.timeouts), ports.connections)
+            if ports.datagrams is not None:
+                packets = ServedPackets(server_packets(keyring, SaltFilter2017(), monotonic), self._mtu(config.mtu))
+                self._take_packets("server", ports.datagrams, packets, straight)
+        return self.services[before:]
+
+    def _proxies(self, config: LocalConfig, way: Outbound, through: PacketOutbound) -> None:
+        mode = config.mode
+        associate = Associating(self.table, through, self._bind_datagrams) if mode.udp else refuse_association
+        forward = plain_http_forward()
+        inbound = Mixed(Credentials(config.credentials), forward, associate, connects=mode.tcp)
+        what = "local proxy" if mode.tcp else "local proxy for UDP"
+        service = self._service(what, inbound, way, config.timeouts)
+        for host, port in config.listen:
+            # Each client of UDP gets a port of its own.
+            ports = self._open(host, port, TCP_ONLY, _LOCAL)
+            assert ports.connections is not None
+            self._listen(service, ports.connections)
+
+    def _tunnel(self, tunnel: config_locals.Tunnel, way: Outbound, through: PacketOutbound, timeouts: Timeouts) -> None:
+        target = Address.of(*tunnel.target)
+        what = f"tunnel to {target}"
+        ports = self._open(tunnel.host, tunnel.port, tunnel.mode, _LOCAL)
+        if ports.connections is not None:
+            self._listen(self._service(what, Tunnel(target), way, timeouts), ports.connections)
+        if ports.datagrams is not None:
+            self._take_packets(what, ports.datagrams, TunnelPackets(target), through)
+
+    def _redirect(
+        self, redirect: config_locals.Redirect, way: Outbound, through: PacketOutbound, timeouts: Timeouts
+    ) -> None:
+        problem = transparent.available()
+        if problem is not None:
+            raise ConfigError(problem)
+        options = self._socket_options
+        listening = partial(transparent.transparent_listener, options=options) if redirect.tproxy else self._bind_stream
+        datagrams = partial(transparent.transparent_datagrams, options=options)
+        tcp, udp = redirect.mode
+        ports = open_ports(redirect.host, redirect.port, listening if tcp else None, datagrams if udp else None, _LOCAL)
+        if ports.connections is not None:
+            inbound = transparent.Intercepted() if redirect.tproxy else transparent.Redirected()
+            what = "redirect by TPROXY" if redirect.tproxy else "redirect"
+            self._listen(self._service(what, inbound, way, timeouts), ports.connections)
+        if ports.datagrams is not None:
+            packets = transparent.InterceptedPackets(ports.datagrams.getsockname()[1])
+            self._take_packets("redirect by TPROXY", ports.datagrams, packets, through)
 
     def backends(self) -> str:
         """Names of the crypto backends in use, "" for none."""
@@ -85,10 +197,13 @@ class Assembly:
         """End all: sessions at once."""
         for service in self.services:
             service.shut_down()
+        for port in self.ports:
+            port.close()
+        self.table.close()
         self.resolver.close()
         self.loop.close()
 
-    def _service(self, inbound: Inbound, outbound: Outbound, timeouts: Timeouts) -> Service:
+    def _service(self, what: str, inbound: Inbound, outbound: Outbound, timeouts: Timeouts) -> Service:
         limits = Limits(timeouts.greeting, timeouts.dial, timeouts.idle, timeouts.half_closed)
         service = Service(
             self.loop,
@@ -96,6 +211,7 @@ class Assembly:
             outbound,
             report,
             limits,
+            name=what,
             verbose=self._verbosity > 0,
             quiet=self._verbosity < 0,
             sockets=self._sockets,
@@ -109,18 +225,38 @@ class Assembly:
             self._backends.setdefault(keyring.backend, keyring.method.algorithm)
         return keyring
 
-    def _listen(self, service: Service, host: str, port: int, options: tuple[str, str]) -> None:
-        try:
-            service.listen(host, port)
-        except OSError as error:
-            reason, name = error.strerror or str(error), _name_of(error.errno)
-        except UnicodeError:  # a label of more than 63 characters
-            reason, name = "this is not a host name", ""
-        else:
-            return
-        remedy = _remedy(name, port, *options)
-        problem = f"cannot listen on {join_host_port(host, port)}: {reason}"
-        raise ConfigError(f"{problem}; {remedy}" if remedy else problem)
+    def _mtu(self, mtu: int) -> Optional[MaximumTransmissionUnit]:
+        return MaximumTransmissionUnit(mtu, self.table) if mtu else None
+
+    def _open(self, host: str, port: int, mode: Mode, options: Options) -> Ports:
+        return open_ports(
+            host, port, self._bind_stream if mode.tcp else None, self._bind_datagrams if mode.udp else None, options
+        )
+
+    def _listen(self, service: Service, sock: socket.socket) -> None:
+        host, port = sock.getsockname()[:2]
+        service.listen(host, port, lambda *_: sock)
+
+    def _take_packets(self, what: str, sock: Socket, inbound: PacketInbound, outbound: PacketOutbound) -> None:
+        self.ports.append(PacketPort(self.table, sock, inbound, outbound, what, self._connecting))
+
+    def _connecting(self, target: Address, client: str) -> None:
+        if self._verbosity > 0:
+            report("debug", f"connecting {target} from {client}")
+
+
+def resolver(
+    loop: Loop, name_servers: Sequence[NameServer], prefer_ipv6: bool, options: SocketOptions = NOTHING
+) -> Union[Resolver, NameClient]:
+    """The system's, or one that asks servers of the user's choice.  Raises ConfigError."""
+    if not name_servers:
+        return Resolver(loop.call_threadsafe, loop.call_soon, loop.call_later, monotonic, prefer_ipv6=prefer_ipv6)
+    try:
+        from ..net.nameclient import NameClient
+    except ImportError:
+        raise ConfigError("to ask name servers needs the package dnspython: pip install dnspython") from None
+    hosts = Hosts(hosts_file(), read_file)
+    return NameClient(loop, name_servers, hosts=hosts, prefer_ipv6=prefer_ipv6, options=options, report=report)
 
 
 def salt_memory(family: Family) -> SaltMemory:
@@ -139,14 +275,15 @@ def plain_http_forward() -> Optional[PlainHttpForward]:
 
 def announce(assembly: Assembly, notes: Sequence[str]) -> None:
     """The first lines of the log."""
-    for text in (*notes, *backends.faults()):
+    for text in (*notes, *assembly.notes, *backends.faults()):
         report("warning", text)
     crypto = assembly.backends()
+    by = f", crypto by {crypto}" if crypto else ""
     for service in assembly.services:
-        what = "server" if isinstance(service.inbound, ShadowsocksServed) else "local proxy"
         for listener in service.listeners:
-            where = join_host_port(*listener.address[:2])
-            report("info", f"{what} on {where}" + (f", crypto by {crypto}" if crypto else ""))
+            report("info", f"{service.name} on {join_host_port(*listener.address[:2])}{by}")
+    for port in assembly.ports:
+        report("info", f"{port.name} on {join_host_port(*port.address[:2])} (UDP){by}")
     slow = assembly.slow_algorithm()
     if slow is not None:
         from .ciphers import megabytes_per_second
@@ -160,23 +297,3 @@ def announce(assembly: Assembly, notes: Sequence[str]) -> None:
 
 def _bare(server: Server) -> tuple[str, int]:
     return server.host, server.port
-
-
-def _remedy(name: str, port: int, host_option: str, port_option: str) -> str:
-    """What to do about the error `name` when a port is opened; a resolver's errors have none (and are "")."""
-    if name == "EADDRINUSE":
-        return f"another program has this port; end it, or choose another one ({port_option})"
-    if name == "EACCES" and port < 1024:
-        return f"ports below 1024 want more rights; choose another one ({port_option})"
-    if name == "EACCES":
-        return f"the system keeps this port for something else; choose another one ({port_option})"
-    if name in ("EADDRNOTAVAIL", "EAFNOSUPPORT", ""):
-        return f"give an address that this machine has ({host_option}), or 0.0.0.0 for all that it has"
-    return ""
-
-
-def _name_of(number: Optional[int]) -> str:
-    import errno
-
-    name = errno.errorcode.get(number or 0, "")
-    return name[3:] if name.startswith("WSA") else name

@@ -105,7 +105,19 @@ def _serve(command: Union[RunLocal, RunServer]) -> int:
     """Open all ports, then relay until a signal ends it.  Raises ConfigError."""
     config: Union[LocalConfig, ServerConfig] = command.config
     open_journal(config.verbosity, config.log_file)
-    assembly = Assembly(Loop(), prefer_ipv6=config.prefer_ipv6, verbosity=config.verbosity)
+    loop = Loop()
+    try:
+        assembly = Assembly(
+            loop,
+            prefer_ipv6=config.prefer_ipv6,
+            verbosity=config.verbosity,
+            packets=config.packets,
+            name_servers=config.name_servers,
+            socket_options=config.sockets,
+        )
+    except BaseException:
+        loop.close()
+        raise
     try:
         if isinstance(command, RunLocal):
             assembly.local(command.config)

@@ -10,26 +10,30 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Optional
 
 from ..address import join_host_port
 from ..crypto.backends import BACKENDS
+from ..crypto.methods import Family, find_method
 from ..errors import ConfigError
+from ..limits import LEAST_2022, PACKET_LIMITS, PacketLimits
+from ..net.names import NameServer
+from ..net.socket_options import NOTHING, SocketOptions
 from ..protocol.uri import ServerUri
 from . import config_keys, values
+from .config_accounts import accounts, read_credentials
+from .config_locals import PROXY, Redirect, Tunnel, local_ends, proxies_of
+from .config_names import name_servers
 from .config_servers import Server, read_servers
+from .config_sockets import read_sockets, takes_ipv4
 from .json_text import Node
-from .settings import ReadFile, Settings, load, read_file
+from .settings import BOTH, Mode, ReadFile, Settings, load, read_file
 
 __all__ = ["LocalConfig", "Server", "ServerConfig", "Source", "Timeouts", "read_local", "read_server", "read_uris"]
 
 DEFAULT_FILE = "config.json"
-DEFAULT_LOCAL_HOST = "127.0.0.1"
-DEFAULT_LOCAL_PORT = 1080
-
-_SERVED = ("socks", "socks5", "http", "mixed")
-_NOT_SERVED = ("tunnel", "redir", "dns", "fake-dns", "tun", "online-config")
+LEAST_MTU = 576  # bytes; RFC 791
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,16 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class LocalConfig:
-    """A local proxy.
+    """Local proxies, tunnels and redirects.
 
-    listen       addresses to accept clients on
+    listen       addresses of proxies
     servers      Shadowsocks servers to go through, at least one
-    credentials  user names and passwords of clients; empty: nobody is asked
+    credentials  user names and passwords of clients of proxies; empty: nobody is asked
+    mode         what proxies relay
+    packets      limits of UDP
+    mtu          bytes; datagrams that are larger are complained about; 0 for none
+    name_servers to ask for names; empty: the system's resolver is asked
+    sockets      what is asked of them
     crypto       the backend to use, None for the best of each method
     verbosity    0 as usual, 1 and 2 more, -1 warnings only, -2 errors only
     notes        warnings to log, in order
@@ -63,7 +72,14 @@ class LocalConfig:
     listen: tuple[tuple[str, int], ...]
     servers: tuple[Server, ...]
     credentials: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    mode: Mode = BOTH
+    tunnels: tuple[Tunnel, ...] = ()
+    redirects: tuple[Redirect, ...] = ()
     timeouts: Timeouts = Timeouts()
+    packets: PacketLimits = PACKET_LIMITS
+    mtu: int = 0
+    name_servers: tuple[NameServer, ...] = ()
+    sockets: SocketOptions = NOTHING
     prefer_ipv6: bool = False
     crypto: Optional[str] = None
     verbosity: int = 0
@@ -85,6 +101,10 @@ class ServerConfig:
     forbidden_ip: Optional[tuple[str, ...]] = None
     allowed_ip: tuple[str, ...] = ()
     timeouts: Timeouts = Timeouts()
+    packets: PacketLimits = PACKET_LIMITS
+    mtu: int = 0
+    name_servers: tuple[NameServer, ...] = ()
+    sockets: SocketOptions = NOTHING
     prefer_ipv6: bool = False
     crypto: Optional[str] = None
     verbosity: int = 0
@@ -106,20 +126,25 @@ class Source:
     read: ReadFile = read_file
 
 
-def read_local(source: Source) -> LocalConfig:
-    """Raises ConfigError or UsageError."""
+def read_local(source: Source, protocol: str = PROXY) -> LocalConfig:
+    """`protocol` is that of addresses for which none is given.  Raises ConfigError or UsageError."""
     settings = _settings(source, "local")
     listeners = _listeners(settings)
-    listen = _listen(settings, listeners)
-    credentials = _credentials(settings, listeners)
+    ends = local_ends(settings, listeners, protocol)
+    listen = ends.proxies
+    credentials = read_credentials(settings, proxies_of(settings, listeners, protocol))
     if not credentials:
         for host, port in listen:
             if not _is_loopback(host):
                 address = join_host_port(host, port)
                 settings.note(f"whoever reaches {address} can use this proxy; --auth or --user-pass asks who it is")
-    _note_ipv6_only(settings, listen)
+    _note_ipv6_only(settings, ends.addresses())
     servers = tuple(entry.server for entry in read_servers(settings))
-    return LocalConfig(listen, servers, credentials, *_common(settings))
+    for kind in Mode._fields:
+        if ends.want(kind) and not any(getattr(server.mode, kind) for server in servers):
+            raise settings.missing(f"no server relays {kind.upper()}", "look at the mode of each")
+    common = _common(settings, servers)
+    return LocalConfig(listen, servers, credentials, ends.mode, ends.tunnels, ends.redirects, *common)
 
 
 def read_server(source: Source) -> ServerConfig:
@@ -127,7 +152,7 @@ def read_server(source: Source) -> ServerConfig:
     settings = _settings(source, "server")
     auth = settings.get("auth")
     if auth is not None and isinstance(auth.value, bool):
-        _accounts(auth)
+        accounts(auth)
     servers = tuple(entry.server for entry in read_servers(settings))
     _note_ipv6_only(settings, [(server.host, server.port) for server in servers])
     forbidden, allowed = settings.get("forbidden_ip"), settings.get("allowed_ip")
@@ -135,7 +160,7 @@ def read_server(source: Source) -> ServerConfig:
         servers,
         None if forbidden is None else values.networks(forbidden),
         () if allowed is None else values.networks(allowed),
-        *_common(settings),
+        *_common(settings, servers),
     )
 
 
@@ -182,6 +207,10 @@ class _Common(NamedTuple):
     """The last fields of both configurations, in their order."""
 
     timeouts: Timeouts
+    packets: PacketLimits
+    mtu: int
+    name_servers: tuple[NameServer, ...]
+    sockets: SocketOptions
     prefer_ipv6: bool
     crypto: Optional[str]
     verbosity: int
@@ -189,17 +218,36 @@ class _Common(NamedTuple):
     notes: tuple[str, ...]
 
 
-def _common(settings: Settings) -> _Common:
+def _common(settings: Settings, servers: Sequence[Server]) -> _Common:
     timeout, prefer_ipv6 = settings.get("timeout"), settings.get("prefer_ipv6")
+    mtu, dns = settings.get("mtu"), settings.get("dns")
     crypto, log_file, verbose = settings.get("crypto"), settings.get("log_file"), settings.get("verbose")
     return _Common(
         Timeouts() if timeout is None else Timeouts(idle=values.seconds(timeout)),
+        _packets(settings, servers),
+        0 if mtu is None or mtu.value in (0, "0") else values.whole(mtu, LEAST_MTU, 65535, "a number of bytes"),
+        () if dns is None else name_servers(dns),
+        read_sockets(settings),
         prefer_ipv6 is not None and values.flag(prefer_ipv6),
         None if crypto is None else _crypto(crypto),
         0 if verbose is None else values.verbosity(verbose),
         None if log_file is None else values.path(log_file),
         tuple(settings.notes),
     )
+
+
+def _packets(settings: Settings, servers: Sequence[Server]) -> PacketLimits:
+    limits = PACKET_LIMITS
+    timeout, most = settings.get("udp_timeout"), settings.get("udp_max_associations")
+    if timeout is not None:
+        idle = values.seconds(timeout)
+        if idle < LEAST_2022 and any(find_method(server.method).family is Family.AEAD_2022 for server in servers):
+            settings.note(timeout.says(f"{LEAST_2022:.0f} s is the least that AEAD-2022 allows, and is taken"))
+            idle = LEAST_2022
+        limits = replace(limits, idle=idle)
+    if most is not None:
+        limits = replace(limits, associations=values.whole(most, 1, 1_000_000, "a number of associations"))
+    return limits
 
 
 def _crypto(node: Node) -> str:
@@ -226,67 +274,6 @@ def _listeners(settings: Settings) -> list[dict[str, Node]]:
     return found
 
 
-def _listen(settings: Settings, listeners: list[dict[str, Node]]) -> tuple[tuple[str, int], ...]:
-    addresses: dict[tuple[str, int], None] = {}
-    for listener in listeners:
-        fields = settings.with_options(listener, ("local_address", "local_port", "protocol", "mode"))
-        settings.check_mode(fields.get("mode"))
-        _check_protocol(fields.get("protocol"))
-        host_node, port_node = fields.get("local_address"), fields.get("local_port")
-        port = DEFAULT_LOCAL_PORT if port_node is None else values.port(port_node, 0)
-        for item in [None] if host_node is None else values.items(host_node):
-            host, own = (DEFAULT_LOCAL_HOST, None) if item is None else values.host_port(item)
-            addresses[host, port if own is None else own] = None
-    if not addresses:
-        raise settings.missing("no address to listen on", "local_address is an empty list")
-    return tuple(addresses)
-
-
-def _check_protocol(node: Optional[Node]) -> None:
-    """Every listening address serves SOCKS and HTTP; asking for one of them is fine."""
-    if node is None or values.one_of(node, *_SERVED, *_NOT_SERVED) in _SERVED:
-        return
-    raise node.refusal("this protocol is not available yet; socks, http and mixed are")
-
-
-def _credentials(settings: Settings, listeners: list[dict[str, Node]]) -> tuple[tuple[str, str], ...]:
-    options = settings.options
-    if "auth_file" in options or "user_pass" in options:
-        given = () if "auth_file" not in options else _accounts_of_file(settings, options["auth_file"])
-        for item in values.items(options["user_pass"]) if "user_pass" in options else ():
-            given += values.name_and_password(item)
-        return given
-    auth = settings.file.get("auth")
-    found = () if auth is None else _accounts(auth)
-    files = [_auth_files(fields) for fields in listeners]
-    if any(each.keys() != files[0].keys() for each in files):
-        raise ConfigError("one list of accounts serves all locals: name the same file in each, or use the key auth")
-    for node in {**_auth_files(settings.file), **files[0]}.values():
-        found += _accounts_of_file(settings, node)
-    return found
-
-
-def _auth_files(fields: Mapping[str, Node]) -> dict[str, Node]:
-    nodes = (fields.get("socks5_auth_config_path"), fields.get("http_auth_config_path"))
-    return {values.path(node): node for node in nodes if node is not None}
-
-
-def _accounts_of_file(settings: Settings, node: Node) -> tuple[tuple[str, str], ...]:
-    root, notes = load(values.path(node), settings.read)
-    for text in notes:
-        settings.note(text)
-    return values.accounts(root)
-
-
-def _accounts(node: Node) -> tuple[tuple[str, str], ...]:
-    """The key `auth`: a list of accounts here, a switch in shadowsocks-libev."""
-    if isinstance(node.value, bool):
-        if node.value:
-            raise node.refusal(config_keys.ONE_TIME_AUTH)
-        return ()
-    return values.accounts(node)
-
-
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
@@ -295,7 +282,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _note_ipv6_only(settings: Settings, addresses: Sequence[tuple[str, int]]) -> None:
-    known = set(addresses)
+    known, both = set(addresses), takes_ipv4(settings)
     for host, port in addresses:
-        if host == "::" and ("0.0.0.0", port) not in known:
+        if host == "::" and both and port and ("0.0.0.0", port) in known:
+            raise settings.missing(f"[::]:{port} takes IPv4 connections too (ipv6_only)", "list it without 0.0.0.0")
+        if host == "::" and not both and ("0.0.0.0", port) not in known:
             settings.note(f"[::]:{port} takes IPv6 connections only; list 0.0.0.0 as well for IPv4")

@@ -18,10 +18,7 @@ from .json_text import Node
 
 OBEY, SKIP, NOTE, STOP = "obey", "skip", "note", "stop"
 
-_UDP = "concerns UDP, which is not relayed yet; ignored"
-_BUFFER = "socket buffers are left to the system; ignored"
-_OUTGOING = "choosing the interface, address or mark of outgoing connections is not available yet; remove it to start"
-_RESOLVER = "names are asked of the system's resolver only, not yet of a server of your choice; remove it to start"
+_ONE_SERVER = "is not available for one server alone; write it beside the servers, for all of them, to start"
 _PLUGIN = "plugins are not available yet, and without it the other end would not understand; remove it to start"
 _ACL = "access lists are not available yet, and starting without one would open what it closes; remove it to start"
 _WEIGHT = "servers take turns, weights are not available yet; remove it to start"
@@ -77,16 +74,16 @@ TOP_LEVEL = _table(
     ("ipv6_first", Rule(OBEY, name="prefer_ipv6")),
     ("remarks tag id name", Rule(OBEY, name="tag")),
     ("libopenssl libmbedtls libsodium", Rule(SKIP)),
-    ("no_delay ipv6_only", Rule(SKIP)),  # always so
+    ("fast_open mptcp keep_alive no_delay dscp ipv6_only reuse_port", Rule(OBEY)),
+    ("local_ipv4_address local_ipv6_address", Rule(OBEY)),
+    ("outbound_bind_addr outbound_bind_interface outbound_fwmark", Rule(OBEY)),
+    ("tcp_incoming_sndbuf tcp_incoming_rcvbuf tcp_outgoing_sndbuf tcp_outgoing_rcvbuf", Rule(OBEY)),
     ("nofile", Rule(SKIP)),  # the limit is raised as far as it goes
     ("version bytes_used bytes_remaining", Rule(SKIP)),  # SIP008
-    ("tunnel_remote tunnel_remote_port tunnel_port tunnel_address", Rule(SKIP)),
-    ("forward_address forward_port manager_port", Rule(SKIP)),  # nothing without `protocol`, `manager_address`
-    ("fast_open", Rule(NOTE, "TCP Fast Open is not used yet; ignored")),
-    ("reuse_port", Rule(NOTE, "a port is not shared between processes yet; ignored")),
-    ("keep_alive", Rule(NOTE, "keep-alive probes are not sent yet, silence ends a session instead; ignored")),
-    ("mtu udp_timeout udp_max_associations udp_mtu", Rule(NOTE, _UDP)),
-    ("tcp_incoming_sndbuf tcp_incoming_rcvbuf tcp_outgoing_sndbuf tcp_outgoing_rcvbuf", Rule(NOTE, _BUFFER)),
+    ("tunnel_remote tunnel_remote_port tunnel_port tunnel_address forward_address forward_port", Rule(OBEY)),
+    ("manager_port", Rule(SKIP)),  # nothing without `manager_address`
+    ("mtu udp_timeout udp_max_associations", Rule(OBEY)),
+    ("udp_mtu", Rule(OBEY, name="mtu")),
     ("pid_file", Rule(NOTE, "a pid file belongs to running in the background, which is not available yet; ignored")),
     ("use_syslog", Rule(NOTE, "the log goes to standard error or to log_file; ignored")),
     ("log runtime dns_cache_size", Rule(NOTE, "is not available here; ignored")),
@@ -95,15 +92,11 @@ TOP_LEVEL = _table(
     ("user", Rule(STOP, "changing the user is not available yet; start it as the user it shall run as")),
     ("workers", Rule(STOP, "more than one worker is not available yet; ask for 1", role="server", harmless=(1, "1"))),
     ("manager_address", Rule(STOP, _MANAGER, role="server")),
-    ("dns_server nameserver", Rule(STOP, _RESOLVER)),
-    ("dns", Rule(STOP, _RESOLVER, harmless=("system",))),
-    ("mptcp", Rule(STOP, "Multipath TCP is not available yet; remove it to start")),
-    ("tcp_tproxy tcp_redir udp_redir", Rule(STOP, "pyss redir is not available yet", role="local")),
+    ("dns_server nameserver dns", Rule(OBEY, name="dns")),
+    ("tcp_tproxy tcp_redir udp_redir", Rule(OBEY)),
     ("balancer", Rule(STOP, _WEIGHT, role="local")),
     ("online_config", Rule(STOP, "subscriptions are not available yet; list the servers", role="local")),
-    ("local_ipv4_address local_ipv6_address", Rule(STOP, _OUTGOING)),
-    ("outbound_bind_addr outbound_bind_interface outbound_fwmark outbound_user_cookie", Rule(STOP, _OUTGOING)),
-    ("dscp", Rule(STOP, "marking packets is not available yet; remove it to start")),
+    ("outbound_user_cookie", Rule(STOP, "is for FreeBSD, and not available; remove it to start")),
     ("workdir", Rule(STOP, "changing the folder is not available yet; start it in that folder")),
     ("security", Rule(STOP, "is not available here; remove it to start")),
 )
@@ -114,7 +107,7 @@ OPTIONS = {
     **_table(
         ("server_url auth_file user_pass", Rule(OBEY)),
         ("daemon", Rule(STOP, "running in the background is not available yet; start it from a service manager")),
-        ("tunnel_target", Rule(STOP, "pyss tunnel is not available yet")),
+        ("tunnel_target", Rule(OBEY)),
     ),
 }
 
@@ -128,15 +121,15 @@ SERVER = _table(
     ("users", Rule(STOP, "several users on one port are not available yet; remove it to start", role="server")),
     ("tcp_weight", Rule(STOP, _WEIGHT, role="local", harmless=(1,))),
     ("udp_weight", Rule(SKIP)),
-    ("outbound_bind_addr outbound_bind_interface outbound_fwmark outbound_user_cookie", Rule(STOP, _OUTGOING)),
+    ("outbound_bind_addr outbound_bind_interface outbound_fwmark outbound_user_cookie", Rule(STOP, _ONE_SERVER)),
 )
 
 LOCAL = _table(
     ("local_address local_port protocol mode disabled", Rule(OBEY)),
     ("socks5_auth_config_path http_auth_config_path", Rule(OBEY)),
     ("acl", Rule(STOP, _ACL)),
-    ("local_udp_address local_udp_port udp_redir", Rule(NOTE, _UDP)),
-    ("tcp_redir forward_address forward_port", Rule(SKIP)),  # nothing without `protocol`
+    ("local_udp_address local_udp_port", Rule(OBEY)),
+    ("tcp_redir udp_redir tunnel_address forward_address forward_port", Rule(OBEY)),
     ("launchd_tcp_socket_name launchd_udp_socket_name", Rule(STOP, "sockets from launchd are not available yet")),
 )
 

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Optional
 
 from ..address import join_host_port
@@ -19,7 +19,7 @@ from ..crypto.methods import BEST_METHOD, DEFAULT_METHOD, Family, Method, Status
 from ..errors import ConfigError
 from . import config_keys, values
 from .json_text import Node
-from .settings import PASSWORD_VARIABLE, Settings
+from .settings import BOTH, PASSWORD_VARIABLE, Mode, Settings, mode_of
 
 DEFAULT_PORT = 8388
 
@@ -35,6 +35,7 @@ class Server:
 
     method  canonical name
     tag     what people call it; "" for nothing
+    mode    what it relays
     """
 
     host: str
@@ -42,6 +43,7 @@ class Server:
     method: str
     password: str = field(repr=False)
     tag: str = ""
+    mode: Mode = BOTH
 
 
 class Entry(NamedTuple):
@@ -76,7 +78,6 @@ def _listed(settings: Settings, item: Node) -> Optional[dict[str, Node]]:
     if "disabled" in members and members["disabled"].value is not None and values.flag(members["disabled"]):
         return None
     fields = config_keys.read(members, config_keys.SERVER, settings.role, settings.notes)
-    settings.check_mode(settings.options.get("mode") or fields.get("mode"))
     timeout = fields.get("timeout")
     if timeout is not None:
         common = settings.get("timeout")
@@ -85,7 +86,8 @@ def _listed(settings: Settings, item: Node) -> Optional[dict[str, Node]]:
     for name in _INHERITED:
         if name in settings.file:
             fields.setdefault(name, settings.file[name])
-    return settings.with_options(fields, _REPLACED)
+    replaced = _REPLACED if settings.role == "local" else (*_REPLACED, "mode")
+    return settings.with_options(fields, replaced)
 
 
 def _expand(settings: Settings, fields: Mapping[str, Node]) -> list[Entry]:
@@ -96,11 +98,13 @@ def _expand(settings: Settings, fields: Mapping[str, Node]) -> list[Entry]:
     plugin, options = (
         values.text(fields[key]) if key in fields and fields[key].value else "" for key in ("plugin", "plugin_opts")
     )
+    # A client's own mode says what it listens for, and its server may do more.
+    mode = mode_of(fields.get("mode"), settings.mode if settings.role == "server" else BOTH)
     entries = []
     for host, own in _hosts(settings, fields.get("server")):
         for port, secret in _ports(settings, fields, own):
             password = _password(settings, secret, method)
-            entries.append(Entry(Server(host, port, method.name, password, name), plugin, options))
+            entries.append(Entry(Server(host, port, method.name, password, name, mode), plugin, options))
     return entries
 
 
@@ -188,18 +192,30 @@ def _password(settings: Settings, node: Optional[Node], method: Method) -> str:
 
 
 def _distinct(settings: Settings, entries: list[Entry]) -> tuple[Entry, ...]:
-    """Each server once.  Two that listen on one address would be one too many."""
+    """Each server once, with all that it relays.  Two that listen on one address would be one too many."""
     seen: dict[object, Entry] = {}
     for entry in entries:
         server = entry.server
-        where = (server.host, server.port)
-        if settings.role == "server" and server.port:
-            other = seen.setdefault(where, entry)
-            if (other.server.method, other.server.password) != (server.method, server.password):
-                problem = f"two servers with different methods or passwords listen on {join_host_port(*where)}"
-                raise settings.missing(problem, "give each a port of its own")
-        elif settings.role == "server":
+        if not server.port:  # any free one, however often
             seen[len(seen)] = entry
-        else:
-            seen.setdefault((*where, server.method, server.password, entry.plugin, entry.plugin_options), entry)
+            continue
+        what = (server.host, server.port, server.method, server.password, entry.plugin, entry.plugin_options)
+        other = seen.setdefault(what, entry).server
+        both = Mode(server.mode.tcp or other.mode.tcp, server.mode.udp or other.mode.udp)
+        seen[what] = seen[what]._replace(server=replace(other, mode=both))
+    if settings.role == "server":
+        _check_addresses(settings, [entry.server for entry in seen.values()])
     return tuple(seen.values())
+
+
+def _check_addresses(settings: Settings, servers: list[Server]) -> None:
+    """One may relay TCP and another UDP."""
+    taken = set()
+    for server in servers:
+        kinds = [kind for kind in Mode._fields if getattr(server.mode, kind)]
+        for where in [(server.host, server.port, kind) for kind in kinds if server.port]:
+            if where in taken:
+                address = join_host_port(server.host, server.port)
+                problem = f"two servers with different methods or passwords listen on {address}"
+                raise settings.missing(problem, "give each a port of its own")
+            taken.add(where)

@@ -144,7 +144,7 @@ def run(command: Demo, stdout: TextIO) -> int:
             served = Server(HOST, 0, METHOD, password)
             (server,) = assembly.server(ServerConfig((served,), allowed_ip=("127.0.0.0/8",), crypto=command.crypto))
             reached = Server(HOST, server.listeners[0].address[1], METHOD, password, "pyss demo")
-            local = assembly.local(LocalConfig(((HOST, 0),), (reached,), crypto=command.crypto))
+            (local,) = assembly.local(LocalConfig(((HOST, 0),), (reached,), crypto=command.crypto))
             proxy = local.listeners[0].address[1]
             announce(assembly, ())
             _introduce(stdout, proxy, reached, page)

@@ -16,22 +16,26 @@ from ..crypto.methods import DEFAULT_METHOD
 COMMANDS = {
     "local": "local proxy: SOCKS5, SOCKS4 and HTTP on one port, through Shadowsocks servers",
     "server": "Shadowsocks server",
+    "tunnel": "one target for all who connect, TCP and UDP, through Shadowsocks servers",
+    "redir": "what a router redirects here (Linux), TCP and UDP, through Shadowsocks servers",
     "genkey": "make a key or a password",
     "url": "make ss:// URLs from options or a configuration; show what is in some",
     "ciphers": "list the methods, who carries them out here, and how fast",
     "demo": "server, client and a web page on this machine, to see the relay work",
 }
-LATER = ("manager", "tunnel", "redir")  # commands that are understood and not available yet
+LATER = ("manager",)  # commands that are understood and not available yet
 USAGE = {
     "local": "[OPTION...]",
     "server": "[OPTION...]",
+    "tunnel": "-L HOST:PORT [OPTION...]",
+    "redir": "[-T] [OPTION...]",
     "genkey": "[-m METHOD]",
     "url": "[OPTION...] | [--json] [--qr] URL... | -",
     "ciphers": "[--bench] [--json] [--crypto NAME]",
     "demo": "[--once] [OPTION...]",
 }
 ADDRESS = {
-    "local": "server to connect to; may be repeated",
+    **dict.fromkeys(("local", "tunnel", "redir"), "server to connect to; may be repeated"),
     "server": "address to listen on, default 0.0.0.0; may be repeated",
     "url": "server, as clients reach it",
 }
@@ -60,9 +64,10 @@ class Option(NamedTuple):
         return self.names.split()
 
 
-_ENDS = "local server"
-_ADDRESSED = "local server url"
-_EVERY = "local server genkey url ciphers demo"
+_CLIENTS = "local tunnel redir"
+_ENDS = f"{_CLIENTS} server"
+_ADDRESSED = f"{_ENDS} url"
+_EVERY = f"{_ADDRESSED} genkey ciphers demo"
 
 OPTIONS = (
     Option(_ADDRESSED, "-c --config", "config", "FILE", "configuration, JSON; default ./config.json if it exists"),
@@ -78,8 +83,10 @@ OPTIONS = (
     ),
     Option(_ADDRESSED, "-m --encrypt-method --method", "method", "METHOD", f"default {DEFAULT_METHOD}"),
     Option(_ENDS, "--server-url", "server_url", "URL", "all of this as ss://..., visible in `ps` too"),
-    Option("local", "-b --local-addr", "local_address", "HOST[:PORT]", "address to listen on, default 127.0.0.1"),
-    Option("local", "-l --local-port", "local_port", "PORT", "port to listen on, default 1080; 0 for any"),
+    Option("tunnel", "-L --forward-addr", "tunnel_target", "HOST:PORT", "where the tunnel leads to"),
+    Option("redir", "-T --tcp-tproxy", "tcp_tproxy", "", "TCP comes by TPROXY, not by REDIRECT"),
+    Option(_CLIENTS, "-b --local-addr", "local_address", "HOST[:PORT]", "address to listen on, default 127.0.0.1"),
+    Option(_CLIENTS, "-l --local-port", "local_port", "PORT", "port to listen on, default 1080; 0 for any"),
     Option("local", "--auth", "auth_file", "FILE", "who may use the proxy: JSON list of user_name and password"),
     Option("local", "--user-pass", "user_pass", "NAME:PASSWORD", "the same for one, visible in `ps`; repeatable"),
     Option(
@@ -93,9 +100,35 @@ OPTIONS = (
     Option("server", "--allowed-ip", "allowed_ip", "LIST", "networks to be reached nevertheless"),
     Option(_ENDS, "-t --timeout", "timeout", "SECONDS", "end sessions that are silent for so long, default 300"),
     Option(_ENDS, "-6 --prefer-ipv6 --ipv6-first", "prefer_ipv6", "", "try IPv6 addresses of a name first"),
-    Option(_ENDS, "-u", "mode", "", "relay UDP too (not available yet, TCP is relayed)", "tcp_and_udp"),
+    Option("local tunnel server", "-u", "mode", "", "relay TCP and UDP: the default", "tcp_and_udp"),
+    Option("redir", "-u", "mode", "", "relay UDP too, which comes by TPROXY", "tcp_and_udp"),
+    Option(_ENDS, "-U --udp-only", "mode", "", "relay UDP only (shadowsocks-rust calls that -u)", "udp_only"),
     Option(_ENDS, "--tcp-only", "mode", "", "relay TCP only", "tcp_only"),
-    Option("local server ciphers demo", "--crypto", "crypto", "NAME", f"crypto backend: {' '.join(BACKENDS)}"),
+    Option(
+        _ENDS,
+        "--dns",
+        "dns",
+        "SERVERS",
+        "ask these for names, not the system: IP, tcp://IP, tls://IP#NAME, with commas between them, or "
+        "google, cloudflare, quad9, encrypted google_tls, cloudflare_tls, quad9_tls",
+    ),
+    Option(_ENDS, "--udp-timeout", "udp_timeout", "SECONDS", "end UDP associations silent for so long, default 300"),
+    Option(_ENDS, "--udp-max-associations", "udp_max_associations", "NUMBER", "of them at a time, default 4096"),
+    Option(_ENDS, "--mtu", "mtu", "BYTES", "say so when datagrams do not fit into packets of so many bytes"),
+    Option(_ENDS, "--tcp-keep-alive", "keep_alive", "SECONDS", "probe TCP peers that are silent for so long"),
+    Option(_ENDS, "--fast-open --tcp-fast-open", "fast_open", "", "first data in the SYN, where the system has it"),
+    Option(_ENDS, "--mptcp --tcp-multipath", "mptcp", "", "Multipath TCP (Linux)"),
+    Option(_ENDS, "--reuse-port", "reuse_port", "", "let other processes listen on the same port"),
+    Option(_ENDS, "--outbound-bind-addr", "outbound_bind_addr", "ADDRESS", "own address that connections go out from"),
+    Option(
+        _ENDS,
+        "-i --interface --outbound-bind-interface",
+        "outbound_bind_interface",
+        "NAME",
+        "network interface that they go out by",
+    ),
+    Option(_ENDS, "--outbound-fwmark", "outbound_fwmark", "MARK", "mark of their packets (Linux, as root)"),
+    Option(f"{_ENDS} ciphers demo", "--crypto", "crypto", "NAME", f"crypto backend: {' '.join(BACKENDS)}"),
     Option("genkey", "-m --encrypt-method --method", "method", "METHOD", f"default {DEFAULT_METHOD}"),
     Option("url", "--tag", "tag", "NAME", "what to call the server"),
     Option("url", "--plugin", "plugin", "NAME", "plugin in front of the server"),
@@ -106,39 +139,29 @@ OPTIONS = (
     Option("url", "--qr", "qr", "", "show a QR code in the terminal"),
     Option("demo", "--once", "once", "", "exit after one request: 0 if it went well, 1 if not"),
     Option(_ENDS, "--log-file", "log_file", "FILE", "log there instead of standard error"),
-    Option("local server demo", "-v --verbose", "verbose", "", "log more; -vv still more", 1),
-    Option("local server demo", "-q --quiet", "verbose", "", "log warnings only; -qq errors only", -1),
+    Option(f"{_ENDS} demo", "-v --verbose", "verbose", "", "log more; -vv still more", 1),
+    Option(f"{_ENDS} demo", "-q --quiet", "verbose", "", "log warnings only; -qq errors only", -1),
     Option(_EVERY, "-h --help", "help", "", "show this help"),
     Option(_EVERY, "-V --version", "version", "", "show the version"),
     # Understood, see config_keys.
     Option(_ENDS, "-a -A", "one_time_auth"),
     Option(_ENDS, "-d", "daemon", "start|stop|restart"),
-    Option(_ENDS, "-i --interface --outbound-bind-interface", "outbound_bind_interface", "NAME"),
     Option(_ENDS, "-n --nofile", "nofile", "NUMBER"),
-    Option(_ENDS, "-U", "mode", value="udp_only"),
     Option(_ENDS, "--acl", "acl", "FILE"),
-    Option(_ENDS, "--dns", "dns", "SERVER"),
-    Option(_ENDS, "--fast-open --tcp-fast-open", "fast_open"),
     Option(_ENDS, "--key", "key", "KEY"),
     Option(_ENDS, "--libmbedtls", "libmbedtls", "PATH"),
     Option(_ENDS, "--libopenssl", "libopenssl", "PATH"),
     Option(_ENDS, "--libsodium", "libsodium", "PATH"),
-    Option(_ENDS, "--mptcp --tcp-multipath", "mptcp"),
-    Option(_ENDS, "--mtu", "mtu", "BYTES"),
     Option(_ENDS, "--no-delay --tcp-no-delay", "no_delay"),
-    Option(_ENDS, "--outbound-bind-addr", "outbound_bind_addr", "ADDRESS"),
-    Option(_ENDS, "--outbound-fwmark", "outbound_fwmark", "MARK"),
     Option(_ENDS, "--pid-file", "pid_file", "FILE"),
     Option(_ENDS, "--plugin", "plugin", "NAME"),
     Option(_ENDS, "--plugin-opts", "plugin_opts", "OPTIONS"),
-    Option(_ENDS, "--reuse-port", "reuse_port"),
-    Option(_ENDS, "--tcp-keep-alive", "keep_alive", "SECONDS"),
-    Option(_ENDS, "--udp-max-associations", "udp_max_associations", "NUMBER"),
-    Option(_ENDS, "--udp-timeout", "udp_timeout", "SECONDS"),
     Option(_ENDS, "--user", "user", "NAME"),
     Option("local", "--protocol", "protocol", "NAME"),
-    Option("local", "-L", "tunnel_target", "HOST:PORT"),
-    Option("local", "-T", "tcp_tproxy"),
+    Option("local", "-L --forward-addr", "tunnel_target", "HOST:PORT"),
+    Option("local", "-T --tcp-tproxy", "tcp_tproxy"),
+    Option("local redir", "--tcp-redir", "tcp_redir", "NAME"),
+    Option("local redir", "--udp-redir", "udp_redir", "NAME"),
     Option("server", "--manager-address", "manager_address", "ADDRESS"),
     Option("server", "--workers", "workers", "NUMBER"),
 )
@@ -184,7 +207,7 @@ def help_of(command: str, program: str) -> str:
                 left = ""
             lines.append(f"{left:<{COLUMN}}{wrapped[0]}")
             lines += [" " * COLUMN + line for line in wrapped[1:]]
-    if command in ORIGINAL:
+    if command in _ENDS.split():
         lines += [
             "",
             "What the command line says overrides the file.  Options of the original Python program, of",

@@ -21,10 +21,12 @@ from ..protocol.uri import ServerUri
 from . import config, values
 from .config import LocalConfig, ServerConfig, Source
 from .config_keys import ONE_TIME_AUTH, nearest
+from .config_locals import PROXY, REDIRECT, TUNNEL
 from .json_text import Node
 from .option_table import COMMANDS, LATER, ORIGINAL, Option, help_of, options_of, overview
 from .settings import ReadFile, read_file
 
+LOCAL_PROTOCOLS = {"local": PROXY, "tunnel": TUNNEL, "redir": REDIRECT}
 PROGRAMS = {"sslocal": "local", "ssserver": "server"}
 HINTS = {"-f": "; a pid file is --pid-file FILE, a tunnel's target -L HOST:PORT"}
 DAEMON_ACTIONS = ("start", "stop", "restart")
@@ -213,9 +215,10 @@ class _Line:
         raise self._unknown(written)
 
     def _unknown(self, spelling: str) -> UsageError:
-        for other in COMMANDS:
-            if other != self._name and spelling in options_of(other):
-                return UsageError(f"{spelling} is an option of pyss {other}, not of {self._program}")
+        knowing = {name: known[spelling] for name in COMMANDS if spelling in (known := options_of(name))}
+        if knowing:  # rather one that shows it in its help than one that merely understands it
+            other = min(knowing, key=lambda name: not knowing[name].help)
+            return UsageError(f"{spelling} is an option of pyss {other}, not of {self._program}")
         hint = HINTS.get(spelling, "")
         if len(spelling) > 2 and not hint:
             hint = nearest(spelling, self._known)
@@ -246,8 +249,8 @@ class _Line:
             return Demo("once" in keys, crypto, self._verbosity())
         file = self._last("config")
         source = Source(self._nodes(), None if file is None else str(file), environ, read)
-        if self._name == "local":
-            return RunLocal(config.read_local(source))
+        if self._name in LOCAL_PROTOCOLS:
+            return RunLocal(config.read_local(source, LOCAL_PROTOCOLS[self._name]))
         if self._name == "server":
             return RunServer(config.read_server(source))
         return self._url(keys, source)

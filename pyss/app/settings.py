@@ -8,7 +8,7 @@ environment (the password), then from the defaults.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
 
 from ..errors import ConfigError, PyssError, UsageError
 from ..protocol.uri import ServerUri
@@ -53,10 +53,26 @@ def load(name: str, read: ReadFile) -> tuple[Node, list[str]]:
     return parse(text, name)
 
 
+class Mode(NamedTuple):
+    """What is relayed."""
+
+    tcp: bool = True
+    udp: bool = True
+
+
+BOTH, TCP_ONLY, UDP_ONLY = Mode(), Mode(udp=False), Mode(tcp=False)
+MODES = {"tcp_and_udp": BOTH, "tcp_only": TCP_ONLY, "udp_only": UDP_ONLY}
+
+
+def mode_of(node: Optional[Node], default: Mode = BOTH) -> Mode:
+    return default if node is None else MODES[values.one_of(node, *MODES)]
+
+
 class Settings:
     """What file and options say about one role ("local", "server" or "url").
 
     file, options  what is to be obeyed, by the names that `config_keys` gives
+    mode           of all that has no mode of its own
     notes          warnings so far, in order
     Raises ConfigError for what stops the start.
     """
@@ -83,7 +99,7 @@ class Settings:
             members = {key: node for key, node in members.items() if key.replace("-", "_") not in _OF_A_SERVER}
         self.options = config_keys.read(given, config_keys.OPTIONS, role, notes)
         self.file = config_keys.read(members, config_keys.TOP_LEVEL, role, notes)
-        self.check_mode(self.get("mode"))
+        self.mode = mode_of(self.get("mode"))
 
     def get(self, name: str) -> Optional[Node]:
         return self.options.get(name) or self.file.get(name)
@@ -98,16 +114,6 @@ class Settings:
         if self._file_name:
             return ConfigError(f"{self._file_name}: {what}; {remedy}")
         return UsageError(f"{what}; {remedy}")
-
-    def check_mode(self, node: Optional[Node]) -> None:
-        """TCP is relayed, and nothing else yet."""
-        if node is None or self.role == "url":
-            return
-        mode = values.one_of(node, "tcp_only", "tcp_and_udp", "udp_only")
-        if mode == "udp_only":
-            raise node.refusal("UDP is not relayed yet, so there would be nothing to do")
-        if mode == "tcp_and_udp":
-            self.note(node.says("UDP is not relayed yet; TCP is"))
 
     def password(self) -> Optional[Node]:
         """The one that stands in the environment."""

@@ -10,12 +10,15 @@ that was cancelled calls nobody and opens nothing more, whenever its name resolv
 from __future__ import annotations
 
 import socket
+from functools import partial
 from typing import Callable, Optional, Protocol
 
 from ..address import Address, join_host_port
 from ..errors import DialError, PyssError
 from .channel import Channel
+from .fast_open import FIRST_DATA, LOOK_AGAIN, FastStream
 from .loop import WRITE, Loop
+from .socket_options import NOTHING, SocketOptions
 from .sockets import Socket, SocketAddress, connect, connected, dial_error, new_stream, pending_error
 from .timers import Timer
 
@@ -45,14 +48,24 @@ class Names(Protocol):
         self, host: str, port: int, done: Callable[[list[Endpoint], Optional[DialError]], None]
     ) -> Cancellable: ...
 
+    def known(self, host: str, port: int) -> Optional[list[Endpoint]]:
+        """What can be said without waiting; None when the name has to be asked for."""
+        ...
+
 
 class Dialer:
-    """Makes dials; one for each way out."""
+    """Makes dials; one for each way out.
 
-    def __init__(self, loop: Loop, names: Names, permit: Optional[Permit] = None) -> None:
+    options  what is asked of its sockets; None where that is nothing, so that no connection has to look
+    """
+
+    def __init__(
+        self, loop: Loop, names: Names, permit: Optional[Permit] = None, options: SocketOptions = NOTHING
+    ) -> None:
         self.loop = loop
         self.names = names
         self.permit = permit
+        self.options = None if options == NOTHING else options
 
     def dial(self, target: Address, done: Dialed) -> Dial:
         """Connect to `target`; `done(channel, error)` is called later, once, unless cancelled.
@@ -68,6 +81,16 @@ class Dialer:
         else:
             dial.resolved([(_AF_INET, (host, target.port))], None)
         return dial
+
+    def see_to(self, sock: Socket) -> None:
+        """A connection that stands as far as can be seen: its SYN may still wait for data, or FIN for an answer."""
+        if isinstance(sock, FastStream) and sock.opening:
+            self.loop.call_later(FIRST_DATA, partial(self._look, sock, FIRST_DATA))
+
+    def _look(self, sock: FastStream, waited: float) -> None:
+        if not sock.settled():
+            delay = min(waited, LOOK_AGAIN)
+            self.loop.call_later(delay, partial(self._look, sock, waited + delay))
 
 
 class Dial:
@@ -142,7 +165,8 @@ class Dial:
             self._dialer.loop.call_soon(self._give_up, self)
 
     def _attempt(self, family: int, address: SocketAddress) -> None:
-        sock = new_stream(family)
+        options = self._dialer.options
+        sock = new_stream(family) if options is None else new_stream(family, options)
         try:
             number = connect(sock, address)
         except BaseException:
@@ -188,6 +212,8 @@ class Dial:
         channel.outgoing = None
         if attempts or self._stagger is not None:
             self._clear()
+        if self._dialer.options is not None:
+            self._dialer.see_to(channel.sock)
         try:
             done(channel, None)
         except BaseException:

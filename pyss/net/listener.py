@@ -13,6 +13,7 @@ from typing import Callable, Optional
 
 from .channel import Channel
 from .loop import READ, Loop
+from .socket_options import inherits, keep_alive_of, prepare_accepted
 from .sockets import EXHAUSTED, WOULD_BLOCK, Socket, SocketAddress, acceptor, errno_text
 from .timers import Timer
 
@@ -48,7 +49,9 @@ class Listener:
         self._accept = acceptor(sock)
         self._retry: Optional[Timer] = None
         self._complained = -COMPLAIN_EVERY
-        self._nodelay_inherited: Optional[bool] = None
+        # Systems differ in what accepted sockets inherit; the first one shows it.
+        self._inherits: Optional[bool] = None
+        self._keep_alive = keep_alive_of(sock)
         self.address: SocketAddress = sock.getsockname()
         loop.watch(self._channel, READ)
 
@@ -82,10 +85,10 @@ class Listener:
                 self._pause(errno_text(error.errno))
             return  # else the peer was gone before it was taken
         try:
-            if self._nodelay_inherited is None:
-                self._nodelay_inherited = bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-            if not self._nodelay_inherited:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._inherits is None:
+                self._inherits = inherits(sock, self._keep_alive)
+            if not self._inherits:
+                prepare_accepted(sock, self._keep_alive)
         except OSError:  # macOS: EINVAL when the peer has reset the connection already
             sock.close()
             return

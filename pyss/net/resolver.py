@@ -24,12 +24,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain, zip_longest
 from queue import SimpleQueue
-from typing import Any, Callable, NamedTuple, Optional, Protocol
+from typing import Any, Callable, Optional, Protocol
 
 from ..errors import DialError, DialTimeout, NameNotFound
-from .sockets import SocketAddress
+from .nameanswer import Answer, Cache, Endpoint, interleave
 
 LIFETIME = 60.0  # seconds an answer is kept; getaddrinfo does not tell the one of the name server
 NEGATIVE_LIFETIME = 5.0  # seconds a failure is kept
@@ -38,23 +37,12 @@ PATIENCE = 1.0  # seconds until a lookup is written off
 MOST_NAMES = 1024  # in the cache
 MOST_ADDRESSES = 64  # of one name: a name server of bad will could send thousands
 
-Endpoint = tuple[int, SocketAddress]  # family, address
 Done = Callable[[list[Endpoint], Optional[DialError]], None]
 Lookup = Callable[..., Sequence[tuple[Any, Any, Any, Any, Any]]]  # with the arguments of getaddrinfo
 
 
 class Cancellable(Protocol):
     def cancel(self) -> None: ...
-
-
-class Answer(NamedTuple):
-    """What a lookup came to: endpoints without their port, or a failure as class and sentence.
-
-    The error itself is made anew for each waiter: an exception that is shared gathers tracebacks.
-    """
-
-    endpoints: tuple[Endpoint, ...]
-    failure: Optional[tuple[type[DialError], str]] = None
 
 
 class Flight:
@@ -97,8 +85,7 @@ class Waiter:
             error, sentence = answer.failure
             done([], error(sentence))
         else:
-            port = self._port
-            done([(family, (where[0], port, *where[2:])) for family, where in answer.endpoints], None)
+            done(answer.at(self._port), None)
 
 
 class Resolver:
@@ -129,15 +116,13 @@ class Resolver:
         self._call_threadsafe = call_threadsafe
         self._call_soon = call_soon
         self._call_later = call_later
-        self._clock = clock
         self._lookup = lookup or socket.getaddrinfo
         self._first = socket.AF_INET6 if prefer_ipv6 else socket.AF_INET
         self._threads = threads
         self._most_threads = most_threads
         self._deadline = deadline
         self._patience = patience
-        self._most_names = most_names
-        self._cache: OrderedDict[str, tuple[float, Answer]] = OrderedDict()  # least recently used first
+        self._cache = Cache(most_names, clock)
         self._flights: dict[str, Flight] = {}
         self._pending: OrderedDict[str, Flight] = OrderedDict()  # flights that have no thread yet
         self._jobs: SimpleQueue[Optional[Flight]] = SimpleQueue()  # never more than there are idle threads
@@ -152,9 +137,8 @@ class Resolver:
         done(endpoints, None) or done([], error) comes later: NameNotFound; DialTimeout after the deadline.
         """
         waiter = Waiter(port, done, self._leave)
-        if host.isascii():  # lower() changes the length of some other letters
-            host = host.lower()
-        answer = self._cached(host)
+        host = _folded(host)
+        answer = self._cache.get(host)
         if answer is not None:
             self._call_soon(partial(waiter.deliver, answer))
             return waiter
@@ -168,6 +152,11 @@ class Resolver:
         waiter.timer = self._call_later(self._deadline, partial(self._late, waiter, flight))
         self._dispatch()
         return waiter
+
+    def known(self, host: str, port: int) -> Optional[list[Endpoint]]:
+        """What the cache says now; None for a failure, and for what has to be asked."""
+        answer = self._cache.get(_folded(host))
+        return None if answer is None or answer.failure is not None else answer.at(port)
 
     def close(self) -> None:
         """Answer nobody any more; threads end as soon as they have nothing to look up."""
@@ -241,7 +230,7 @@ class Resolver:
             flight.patience = None
             self._running -= 1
         del self._flights[flight.host]
-        self._keep(flight.host, answer)
+        self._cache.put(flight.host, answer, LIFETIME if answer.failure is None else NEGATIVE_LIFETIME)
         for waiter in list(flight.waiters):
             self._leave(waiter)
             self._call_soon(partial(waiter.deliver, answer))  # a fault in one is not the others' fault
@@ -258,27 +247,9 @@ class Resolver:
         sentence = f"{flight.host}: not resolved within {self._deadline:g} s, {why}"
         waiter.deliver(Answer((), (DialTimeout, sentence)))
 
-    # --- cache -----------------------------------------------------------------------------------
-    def _cached(self, host: str) -> Optional[Answer]:
-        entry = self._cache.get(host)
-        if entry is not None and self._clock() < entry[0]:
-            self._cache.move_to_end(host)
-            return entry[1]
-        self._cache.pop(host, None)
-        return None
 
-    def _keep(self, host: str, answer: Answer) -> None:
-        lifetime = LIFETIME if answer.failure is None else NEGATIVE_LIFETIME
-        self._cache[host] = self._clock() + lifetime, answer
-        if len(self._cache) > self._most_names:
-            self._cache.popitem(last=False)
-
-
-def interleave(endpoints: Sequence[Endpoint], first: int) -> list[Endpoint]:
-    """Families by turns, `first` first, each in the order of the system (RFC 8305 section 4)."""
-    preferred = [endpoint for endpoint in endpoints if endpoint[0] == first]
-    others = [endpoint for endpoint in endpoints if endpoint[0] != first]
-    return [endpoint for endpoint in chain.from_iterable(zip_longest(preferred, others)) if endpoint is not None]
+def _folded(host: str) -> str:
+    return host.lower() if host.isascii() else host  # lower() changes the length of some other letters
 
 
 def _look_up(lookup: Lookup, host: str, first: int) -> Answer:
@@ -298,3 +269,6 @@ def _look_up(lookup: Lookup, host: str, first: int) -> Answer:
     if not endpoints:
         return Answer((), (NameNotFound, f"{host}: the name has neither an IPv4 nor an IPv6 address"))
     return Answer(tuple(interleave(list(endpoints), first)[:MOST_ADDRESSES]))
+
+
+__all__ = ["Answer", "Cancellable", "Done", "Endpoint", "Resolver", "Waiter", "interleave"]

@@ -10,13 +10,30 @@ import os
 import socket
 import struct
 import sys
-from typing import Any, Callable
+from dataclasses import replace
+from typing import Any, Callable, Optional
 
 from ..errors import ConnectionRefused, DialError, DialTimeout, HostUnreachable, NetworkUnreachable
+from .fast_open import FastStream
+from .packet_info import AnsweringSocket, ask_for_packet_info
+from .socket_options import (
+    FAST_OPEN_CONNECT,
+    NOTHING,
+    SocketOptions,
+    ask_for_room,
+    hear_no_resets,
+    open_fast,
+    prepare_dialing,
+    prepare_listener,
+    prepare_outgoing,
+    prepare_port,
+    stream_protocol,
+)
 
 # The C class: `socket.socket` adds a Python __init__, __slots__ and close() to each of them.
 Socket = socket.SocketType
 SocketAddress = tuple[Any, ...]
+BindSocket = Callable[[str, int], socket.socket]  # host and port; raises OSError
 
 WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
@@ -70,16 +87,48 @@ def errno_text(number: int) -> str:
 # Plain numbers: those of the module `socket` are members of enumerations, slower in every call.
 _STREAM = int(socket.SOCK_STREAM)
 _NEW_STREAM = _STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
+_DATAGRAM = int(socket.SOCK_DGRAM)
+_NEW_DATAGRAM = _DATAGRAM | getattr(socket, "SOCK_NONBLOCK", 0)
 _TCP = int(socket.IPPROTO_TCP)
 _NODELAY = int(socket.TCP_NODELAY)
 
 
-def new_stream(family: int) -> Socket:
-    """A non-blocking TCP socket with TCP_NODELAY.  Raises OSError (EMFILE, EAFNOSUPPORT)."""
-    sock = Socket(family, _NEW_STREAM)
+def new_stream(family: int, options: Optional[SocketOptions] = None) -> Socket:
+    """A non-blocking TCP socket with TCP_NODELAY, to connect.  Raises OSError (EMFILE, EAFNOSUPPORT).
+
+    options  None where nothing is asked, for speed
+    """
+    if options is None:
+        sock = Socket(family, _NEW_STREAM)
+    elif options.fast_open and FAST_OPEN_CONNECT is not None:
+        sock = FastStream(family, _NEW_STREAM, stream_protocol(options))
+    else:
+        sock = Socket(family, _NEW_STREAM, stream_protocol(options))
     if _NEW_STREAM == _STREAM:
         sock.setblocking(False)
     sock.setsockopt(_TCP, _NODELAY, 1)
+    if options is not None:
+        try:
+            prepare_outgoing(sock, family, options)
+            prepare_dialing(sock, options)
+        except BaseException:
+            sock.close()
+            raise
+    return sock
+
+
+def new_datagram(family: int, options: SocketOptions = NOTHING) -> Socket:
+    """A non-blocking UDP socket for packets to targets and servers.  Raises OSError (EMFILE, EAFNOSUPPORT)."""
+    sock = Socket(family, _NEW_DATAGRAM)
+    try:
+        if _NEW_DATAGRAM == _DATAGRAM:
+            sock.setblocking(False)
+        if options is not NOTHING:
+            prepare_outgoing(sock, family, options)
+        hear_no_resets(sock)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 
@@ -129,29 +178,57 @@ def finish_writing(sock: Socket) -> None:
         pass
 
 
-def listening_socket(host: str, port: int, backlog: int = 1024) -> socket.socket:
+def listening_socket(host: str, port: int, backlog: int = 1024, options: SocketOptions = NOTHING) -> socket.socket:
     """A bound, listening, non-blocking TCP socket.  Raises OSError.
 
-    IPv6 sockets are for IPv6 only, so that `::` and `0.0.0.0` can both be listed.
+    IPv6 sockets are for IPv6 only unless asked otherwise, so that `::` and `0.0.0.0` can both be listed.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM, stream_protocol(options))
     try:
         if sys.platform == "win32":
             # SO_REUSEADDR means "let anybody take my port" there.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        prepare_port(sock, family, _of_port(port, options))
+        prepare_listener(sock, options)
         sock.bind((host, port))
         sock.listen(backlog)
+        open_fast(sock, options)
         sock.setblocking(False)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def datagram_socket(host: str, port: int, options: SocketOptions = NOTHING) -> socket.socket:
+    """A bound, non-blocking UDP socket that clients send to.  Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    on_all = sys.platform == "linux" and host in ("0.0.0.0", "::")
+    sock = (AnsweringSocket if on_all else socket.socket)(family, socket.SOCK_DGRAM)
+    try:
+        if isinstance(sock, AnsweringSocket):
+            ask_for_packet_info(sock, family)
+        if sys.platform == "win32":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        # Nothing elsewhere: SO_REUSEADDR would let a second process take a UDP port that is in use.
+        prepare_port(sock, family, _of_port(port, options))
+        ask_for_room(sock)
+        hear_no_resets(sock)
+        sock.bind((host, port))
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _of_port(port: int, options: SocketOptions) -> SocketOptions:
+    """A port that the system chooses is nobody else's; asked to share it, it might choose one that is shared."""
+    return replace(options, reuse_port=False) if options.reuse_port and not port else options
 
 
 def acceptor(listener: socket.socket) -> Callable[[], tuple[Socket, SocketAddress]]:
@@ -174,6 +251,14 @@ def acceptor(listener: socket.socket) -> Callable[[], tuple[Socket, SocketAddres
             return sock, peer
 
     return accept
+
+
+def hosts_file() -> str:
+    """Where this system keeps the names that need no name server."""
+    if sys.platform == "win32":
+        return os.path.join(os.environ.get("SYSTEMROOT", "C:\\Windows"), "System32", "drivers", "etc", "hosts")
+    else:
+        return "/etc/hosts"
 
 
 def raise_descriptor_limit() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from socket import AF_INET, inet_ntop
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol
 
@@ -10,10 +11,9 @@ from ..errors import ProxyLoop, PyssError, UnsupportedCommand
 from ..net.channel import Channel
 from ..protocol import http
 from ..protocol.credentials import Credentials
-from ..protocol.dialogue import Dialogue, Script
 from ..protocol.keyring import Clock, Keyring
 from ..protocol.mixed import mixed
-from ..protocol.request import Request
+from ..protocol.request import AssociateRequest, Request
 from ..protocol.shadowsocks import SaltMemory, server_script
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
 
 
 class Inbound(Protocol):
-    def script(self, io: Dialogue[Any]) -> Script[Any]:
-        """The handshake of one session."""
+    def accepted(self, session: Session) -> None:
+        """There is a client: `converse` with it, or `dial_soon` where the target is known already."""
 
     def greeted(self, session: Session, result: Any) -> None:
         """The handshake has ended with `result`."""
@@ -37,23 +37,44 @@ class Inbound(Protocol):
 
 
 PlainHttpForward = Callable[["Session", bytes, Credentials], None]
+Associate = Callable[["Session", AssociateRequest], None]
+
+
+def refuse_association(session: Session, request: AssociateRequest) -> None:
+    """Where UDP is not relayed."""
+    error = UnsupportedCommand("UDP is not relayed here")
+    session.refuse(error, request.refused(error))
 
 
 class Mixed:
     """SOCKS5, SOCKS4, 4a and HTTP on one port.
 
-    forward  takes over sessions of plain HTTP; None where that is not available
+    forward    takes over sessions of plain HTTP; None where that is not available
+    associate  takes over sessions that are for datagrams
+    connects   whether connections are relayed
     """
 
-    def __init__(self, credentials: Credentials, forward: Optional[PlainHttpForward] = None) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        forward: Optional[PlainHttpForward] = None,
+        associate: Associate = refuse_association,
+        connects: bool = True,
+    ) -> None:
         self._credentials = credentials
         self._forward = forward
+        self._associate = associate
+        self._connects = connects
+        self.script = partial(mixed, credentials=credentials)
 
-    def script(self, io: Dialogue[Any]) -> Script[Any]:
-        return mixed(io, self._credentials)
+    def accepted(self, session: Session) -> None:
+        session.converse(self.script)
 
     def greeted(self, session: Session, result: Any) -> None:
-        if isinstance(result, Request):
+        if not self._connects and not isinstance(result, AssociateRequest):
+            refusal = UnsupportedCommand("only UDP is relayed here")
+            session.refuse(refusal, result.refused(refusal) if isinstance(result, Request) else http.refused(refusal))
+        elif isinstance(result, Request):
             if result.target.port in session.service.ports:
                 try:
                     refuse_loop(session.client, result.target)
@@ -61,6 +82,8 @@ class Mixed:
                     session.refuse(loop, result.refused(loop))
                     return
             session.dial(result)
+        elif isinstance(result, AssociateRequest):
+            self._associate(session, result)
         elif self._forward is not None:
             self._forward(session, result.data, self._credentials)
         else:
@@ -79,10 +102,10 @@ class ShadowsocksServed:
 
     def __init__(self, keyring: Keyring, memory: SaltMemory, monotonic: Clock) -> None:
         self.keyring = keyring
-        self._script = server_script(keyring, memory, monotonic)
+        self.script = server_script(keyring, memory, monotonic)
 
-    def script(self, io: Dialogue[Any]) -> Script[Any]:
-        return self._script(io)
+    def accepted(self, session: Session) -> None:
+        session.converse(self.script)
 
     def greeted(self, session: Session, result: Any) -> None:
         session.dial(result)
@@ -98,6 +121,25 @@ class ShadowsocksServed:
     def drain_deadline(self, session: Session) -> float:
         """When a peer that says nothing would be closed."""
         return session.started + session.service.limits.greeting
+
+
+class Tunnel:
+    """Every client has the same target."""
+
+    def __init__(self, target: Address) -> None:
+        self._target = target
+
+    def accepted(self, session: Session) -> None:
+        session.dial_soon(Request(self._target))
+
+    def greeted(self, session: Session, result: Any) -> None:
+        session.dial(result)
+
+    def refused(self, session: Session, error: PyssError) -> None:
+        pass  # the session's line tells the user
+
+    def drain_deadline(self, session: Session) -> float:
+        return session.seen + session.service.limits.linger
 
 
 def refuse_loop(channel: Channel, target: Address) -> None:

@@ -135,6 +135,10 @@ class Shadowsocks:
         self._next = 0
 
     def route(self) -> Route:
+        return self.server()
+
+    def server(self) -> ShadowsocksServer:
+        """Whose turn it is."""
         servers = self.servers
         count = len(servers)
         if count == 1:

@@ -6,15 +6,17 @@ There is no local and no server here: `app` puts a service together from its par
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Optional
 
+from ..address import Address
 from ..errors import Shutdown
 from ..net.listener import Listener
 from ..net.loop import Loop
-from ..net.sockets import Socket, SocketAddress, listening_socket
+from ..net.sockets import BindSocket, Socket, SocketAddress, listening_socket
 from .accounting import Report, Statistics
 from .inbounds import Inbound
 from .outbounds import Outbound
-from .session import Session
+from .session import ASSOCIATED, Session
 
 # Descriptors that are not sessions': standard streams, selector, wake-up pair, listeners, log, and the
 # second and third attempts of dials.
@@ -78,6 +80,7 @@ class Joining:
 class Service:
     """Sessions from `inbound` to `outbound`.
 
+    name      what it is, for the log
     report    called with a level ("debug", "info", "warning", "error") and a line
     verbose   whether lines of level "debug" are wanted
     quiet     whether not even the one line for each session is wanted
@@ -94,6 +97,7 @@ class Service:
         report: Report,
         limits: Limits = Limits(),
         *,
+        name: str = "service",
         verbose: bool = False,
         quiet: bool = False,
         sockets: int = 65536,
@@ -104,6 +108,7 @@ class Service:
         self.report = report
         self.limits = limits
         self.first = limits.first
+        self.name = name
         self.verbose = verbose
         self.quiet = quiet
         self.capacity = max(1, (sockets - RESERVED_DESCRIPTORS) // 2)
@@ -113,11 +118,11 @@ class Service:
         self.listeners: list[Listener] = []
         self.ports: set[int] = set()
 
-    def listen(self, host: str, port: int) -> Listener:
+    def listen(self, host: str, port: int, bind: BindSocket = listening_socket) -> Listener:
         """Accept on host:port from now on.  Raises OSError."""
         listener = Listener(
             self.loop,
-            listening_socket(host, port),
+            bind(host, port),
             self._accepted,
             has_room=self._has_room,
             complain=lambda text: self.report("warning", text),
@@ -127,10 +132,12 @@ class Service:
         return listener
 
     def close(self) -> None:
-        """Stop accepting; sessions go on."""
+        """Stop accepting.  Sessions go on, but for those that are for datagrams, which have no end to wait for."""
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
+        for session in [session for session in self.sessions if session.state == ASSOCIATED]:
+            session.close()
 
     def shut_down(self) -> None:
         """Stop accepting, and end every session; what was carried so far is accounted for."""
@@ -141,7 +148,12 @@ class Service:
     # --- called by sessions ----------------------------------------------------------------------
     def dialing(self, session: Session) -> None:
         if self.verbose:
-            self.report("debug", f"connecting {session.named} from {session.client_name}")
+            self.connecting(session.named, session.client_name)
+
+    def connecting(self, target: Optional[Address], client: str) -> None:
+        """The words that other programs look for in the log."""
+        if self.verbose:
+            self.report("debug", f"connecting {target} from {client}")
 
     def account(self, session: Session) -> None:
         """What a session has done so far is all that it did with this target."""
@@ -161,4 +173,9 @@ class Service:
         return len(self.sessions) < self.capacity
 
     def _accepted(self, sock: Socket, peer: SocketAddress) -> None:
-        self.sessions.add(Session(self, sock, peer))
+        session = Session(self, sock, peer)
+        self.sessions.add(session)
+        try:
+            self.inbound.accepted(session)
+        except Exception as fault:  # which is this session's, not the listener's
+            session.abort(fault)

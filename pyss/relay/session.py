@@ -4,13 +4,15 @@
        │ error               │ refused              │ error: reset             │ error: reset
        ├──────► DRAINING ◄───┘                      └──────► CLOSED ◄──────────┘
        │            ▲ └── end of input or deadline ──► CLOSED
-       └──plain HTTP──► FORWARDING
+       ├──plain HTTP──► FORWARDING
+       └──datagrams──► ASSOCIATED
 
 GREETING     the inbound's script reads in small pieces until it knows the target.
 DIALING      the client is not read: TCP is the buffer.
 STREAMING    two pumps run; FIN passes from one side to the other behind the last byte.
 HALF_CLOSED  one direction has ended, the other goes on under a shorter limit of silence.
 FORWARDING   plain HTTP: `http_forward` has both channels and dials one target after another.
+ASSOCIATED   UDP ASSOCIATE of SOCKS5: a port for the client's datagrams is open as long as this connection.
 DRAINING     the client's input is read and discarded.  On a server it is told nothing, and the connection
              ends when that of a silent peer would: a prober learns nothing.  A proxy's client has been told
              why, and the rest of its input is read so that no reset overtakes the answer.
@@ -21,7 +23,8 @@ Time limits need one timer.  It re-arms itself from `seen`, which the pumps mere
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol
 
 from ..address import Address, join_host_port
 from ..errors import DialTimeout, Disconnected, PeerReset, PyssError, SilenceLimit
@@ -29,7 +32,8 @@ from ..net.channel import Channel, OnReady
 from ..net.dialer import Dialing
 from ..net.loop import READ
 from ..net.sockets import WOULD_BLOCK, Socket, SocketAddress, finish_writing, is_broken
-from ..protocol.dialogue import Dialogue
+from ..net.timers import NEVER
+from ..protocol.dialogue import Dialogue, Script
 from ..protocol.request import Request, silence
 from .accounting import SessionRecord
 from .outbounds import Route
@@ -38,15 +42,16 @@ from .pump import Pump, stream_down, stream_up
 if TYPE_CHECKING:
     from .service import Service
 
-GREETING, DIALING, STREAMING, HALF_CLOSED, FORWARDING, DRAINING, CLOSED = range(7)
-STATES = ("GREETING", "DIALING", "STREAMING", "HALF_CLOSED", "FORWARDING", "DRAINING", "CLOSED")
+GREETING, DIALING, STREAMING, HALF_CLOSED, FORWARDING, ASSOCIATED, DRAINING, CLOSED = range(8)
+STATES = ("GREETING", "DIALING", "STREAMING", "HALF_CLOSED", "FORWARDING", "ASSOCIATED", "DRAINING", "CLOSED")
 
 TRANSITIONS: dict[int, frozenset[int]] = {
-    GREETING: frozenset({DIALING, FORWARDING, DRAINING, CLOSED}),
+    GREETING: frozenset({DIALING, FORWARDING, ASSOCIATED, DRAINING, CLOSED}),
     DIALING: frozenset({STREAMING, DRAINING, CLOSED}),
     STREAMING: frozenset({HALF_CLOSED, CLOSED}),
     HALF_CLOSED: frozenset({CLOSED}),
     FORWARDING: frozenset({DRAINING, CLOSED}),
+    ASSOCIATED: frozenset({CLOSED}),
     DRAINING: frozenset({CLOSED}),
     CLOSED: frozenset(),
 }
@@ -66,12 +71,24 @@ class Forward(Protocol):
         """Nothing has moved for as long as a session may be idle."""
 
 
+class DatagramPort(Protocol):
+    """What a session in ASSOCIATED holds open.
+
+    upstream, downstream  bytes of its datagrams' payloads
+    """
+
+    upstream: int
+    downstream: int
+
+    def close(self) -> None: ...
+
+
 class Session:
     """See the module.  `Service` makes one for each accepted connection."""
 
     __slots__ = (
-        "_detail", "_dial", "_dialogue", "_timer", "client", "down", "loop", "named", "peer", "request", "route",
-        "seen", "service", "started", "state", "status", "target", "up",
+        "_detail", "_dial", "_dialogue", "_port", "_timer", "client", "down", "loop", "named", "peer", "request",
+        "route", "seen", "service", "started", "state", "status", "target", "up",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: Socket, peer: SocketAddress) -> None:
@@ -89,12 +106,21 @@ class Session:
         self._dial: Optional[Dialing] = None
         self.status = "ok"
         self._detail = ""
-        self._dialogue: Optional[Dialogue[Any]] = Dialogue(service.inbound.script)  # while it lasts
+        self._dialogue: Optional[Dialogue[Any]] = None  # while it lasts
+        self._port: Optional[DatagramPort] = None
         self._timer = loop.timers.arm(loop.now + service.first, self._on_time, self)
-        self.client = client = Channel(sock, greet, self)
-        loop.watch(client, READ)
+        self.client = Channel(sock, greet, self)
 
     # --- GREETING --------------------------------------------------------------------------------
+    def converse(self, script: Callable[[Dialogue[Any]], Script[Any]]) -> None:
+        """Talk with the client until it has named its target; `Inbound.greeted` is told."""
+        self._dialogue = Dialogue(script)
+        self.loop.watch(self.client, READ)
+
+    def dial_soon(self, request: Request) -> None:
+        """There is nothing to talk about."""
+        self.loop.call_soon(partial(self.dial, request), self)
+
     def hear(self, data: bytes) -> None:
         """The client said something; `data` is b"" at its FIN."""
         dialogue = self._dialogue
@@ -231,6 +257,15 @@ class Session:
         finish_writing(self.client.sock)
         self._read_on()
 
+    # --- ASSOCIATED ------------------------------------------------------------------------------
+    def associate(self, port: DatagramPort, answer: bytes) -> None:
+        """The client sends datagrams to `port` from now on, and is told so."""
+        self._enter(ASSOCIATED)
+        self._port = port
+        self._detail = "UDP"
+        self._tell(answer)
+        self.client.on_ready = drain
+
     # --- STREAMING -------------------------------------------------------------------------------
     def _stream(self, request: Request, channel: Channel) -> None:
         loop = self.loop
@@ -298,6 +333,8 @@ class Session:
         loop = self.loop
         loop.retire(self.client, reset=reset)
         self.drop_target(reset=reset)
+        if self._port is not None:
+            self._port.close()
         self.service.ended(self)
         # No cycles: what ends here is freed here, without the garbage collector.
         self.client.owner = loop
@@ -321,12 +358,14 @@ class Session:
         return self.status == PeerReset.status
 
     def record(self) -> SessionRecord:
+        port = self._port
+        upstream, downstream = (0, 0) if port is None else (port.upstream, port.downstream)
         return SessionRecord(
             self.client_name,
             "-" if self.named is None else str(self.named),
             self.status,
-            0 if self.up is None else self.up.count,
-            0 if self.down is None else self.down.count,
+            upstream if self.up is None else self.up.count,
+            downstream if self.down is None else self.down.count,
             self.loop.now - self.started,
             self._detail,
         )
@@ -362,6 +401,8 @@ class Session:
             return self.seen + limits.half_closed
         if self.state == DRAINING:
             return self.service.inbound.drain_deadline(self)
+        if self.state == ASSOCIATED:
+            return NEVER
         return self.started + limits.greeting
 
     def _hasten(self) -> None:

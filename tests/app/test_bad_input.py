@@ -46,7 +46,7 @@ TABLE = [
     Bad("-c c.json", GOOD, 2, "a command comes first: .*--help"),
     Bad("serve", None, 2, r"no such command \(did you mean server\?\).*--help"),
     Bad("frobnicate", None, 2, "no such command.*--help lists them"),
-    Bad("redir -c c.json", GOOD, 1, "pyss redir is not available yet"),
+    Bad("manager -c c.json", GOOD, 1, "pyss manager is not available yet"),
     Bad("local --bogus", None, 2, "has no option '--bogus'.*--help"),
     Bad("local -c", None, 2, "-c needs a value: -c FILE"),
     Bad("server -p", None, 2, "-p needs a value: -p PORT"),
@@ -83,6 +83,16 @@ TABLE = [
     Bad("demo --once --crypto bogus", None, 1, "there is no crypto backend 'bogus'; there are"),
     Bad("local -k x -s aes-256-gcm:geheim@127.0.0.1:1", None, 2, "-s: expected a host .*; a URL is .* --server-url"),
     Bad("local -k x -s geheim@127.0.0.1", None, 2, "-s: expected a host .*; a URL is .* --server-url"),
+    # UDP, tunnels, redirects, name servers
+    Bad("tunnel -c c.json", GOOD, 1, r"c\.json: a tunnel leads nowhere; give -L HOST:PORT, or write .tunnel_address"),
+    Bad("tunnel -s 127.0.0.1 -k geheim", None, 2, "a tunnel leads nowhere; give -L HOST:PORT"),
+    Bad("tunnel -c c.json -L example.org", GOOD, 2, "-L: expected where the tunnel leads to, with a port: HOST:PORT"),
+    Bad("redir -c c.json --udp-redir redirect", GOOD, 1, "--udp-redir: the system does not tell where .* by tproxy"),
+    Bad("local -c c.json -L h:1", GOOD, 2, "-L: is for pyss tunnel"),
+    Bad("local -c c.json --dns one.one", GOOD, 2, "--dns: 'one.one' is not a name server: it must be an IP address"),
+    Bad("local -c c.json", GOOD[:-1] + ', "dns": "x"}', 1, r"c\.json, .* dns: 'x' is not a name server: it must"),
+    Bad("local -c c.json", GOOD[:-1] + ', "mode": "udp"}', 1, r"c\.json, .* mode: expected one of tcp_and_udp,"),
+    Bad(LOCAL_LINE + "--mtu 100", None, 2, r"--mtu: expected a number of bytes \(576 to 65535\)"),
     # files
     Bad("local -c c.json", None, 1, r"cannot read c\.json: "),
     Bad("local -c .", None, 1, r"cannot read \.: "),
@@ -127,7 +137,7 @@ def test_one_sentence_and_an_exit_code(folder: Path, bad: Bad) -> None:
 def test_the_good_lines_of_the_table_are_good(folder: Path) -> None:
     """Or what is found wrong above might be something else."""
     (folder / "c.json").write_text(GOOD, "utf-8")
-    for line in (LOCAL_LINE, SERVER_LINE, "local -c c.json"):
+    for line in (LOCAL_LINE, SERVER_LINE, "local -c c.json", "tunnel -c c.json -L 192.0.2.1:53"):
         outcome = run_here(line.split())
         assert outcome.code == 0, outcome.stderr
 
@@ -207,8 +217,9 @@ SPELLINGS = st.sampled_from(
     sorted({name for option in OPTIONS for name in option.spellings() if option.key not in GIVEN})
 )
 COMMAND = st.sampled_from([name for name in COMMANDS if name != "demo"])  # that one really would start
-WITH_FILE = st.sampled_from(["local", "server", "url"])
-ADDRESSES = {"local": ["-s", "127.0.0.1:1", "-b", "127.0.0.1:0"], "server": ["-s", "127.0.0.1:0"]}
+WITH_FILE = st.sampled_from(["local", "server", "tunnel", "redir", "url"])
+CLIENT = ["-s", "127.0.0.1:1", "-b", "127.0.0.1:0"]
+ADDRESSES = {**dict.fromkeys(("local", "tunnel", "redir"), CLIENT), "server": ["-s", "127.0.0.1:0"]}
 
 # Mostly keys that are obeyed, or those that stop a start would hide what becomes of the others.
 OBEYED = sorted({name for table in (TOP_LEVEL, SERVER, LOCAL) for name, rule in table.items() if rule.action == OBEY})

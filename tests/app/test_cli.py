@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from helpers.commands import PYSS, as_users_have_it, prepared, run_child, run_here
@@ -15,8 +17,13 @@ from helpers.processes import PYTHON
 
 from pyss import __version__
 from pyss.app import cli
+from pyss.app.assembly import Assembly
 from pyss.app.option_table import COMMANDS
+from pyss.limits import PacketLimits
+from pyss.net.loop import Loop
+from pyss.net.socket_options import NOTHING
 from pyss.protocol.uri import ServerUri
+from pyss.relay import transparent
 
 GCM = "aes-256-gcm"
 URI = ServerUri(GCM, "p:/@#", "::1", 8388, tag="at home")
@@ -130,6 +137,45 @@ def test_ctrl_c_before_anything_runs(folder: Path) -> None:
     with prepared(folder) as patch:
         patch.setattr(cli, "Process", interrupt)
         assert run_here(["local", "-s", "127.0.0.1", "-m", "none", "-l", "0"]).code == 130
+
+
+def test_what_was_asked_for_reaches_the_assembly(folder: Path) -> None:
+    given: dict[str, object] = {}
+
+    class Recorded(Assembly):
+        def __init__(self, loop: Loop, **asked: Any) -> None:
+            given.update(asked)
+            super().__init__(loop, **asked)
+
+    words = "-s 127.0.0.1:0 -m none -6 -vv --udp-timeout 7 --udp-max-associations 9"
+    with prepared(folder) as patch:
+        patch.setattr(cli, "Assembly", Recorded)
+        assert run_here(["server", *words.split()]).code == 0
+    assert given == {
+        "prefer_ipv6": True,
+        "verbosity": 2,
+        "packets": PacketLimits(idle=7.0, associations=9),
+        "name_servers": (),
+        "socket_options": NOTHING,
+    }
+
+
+def test_redirection_needs_linux(folder: Path) -> None:
+    with prepared(folder) as patch:
+        patch.setattr(transparent, "sys", SimpleNamespace(platform="win32"))
+        code, out, error = run_here(["redir", "-s", "127.0.0.1", "-m", "none", "-l", "0"])
+    assert (code, out) == (1, "")
+    assert error == (
+        "pyss: redirection needs Linux (netfilter); use `pyss local` as a proxy, or `pyss tunnel` for one target, "
+        "instead\n"
+    )
+
+
+def test_name_servers_need_dnspython(folder: Path) -> None:
+    with prepared(folder) as patch:
+        patch.setitem(sys.modules, "pyss.net.nameclient", None)  # what makes its import fail
+        outcome = run_here(["server", "-s", "127.0.0.1:0", "-m", "none", "--dns", "9.9.9.9"])
+    assert outcome == (1, "", "pyss: to ask name servers needs the package dnspython: pip install dnspython\n")
 
 
 # --- the standard streams ------------------------------------------------------------------------

@@ -20,7 +20,10 @@ from pyss.app.config import (
 )
 from pyss.app.config_keys import LOCAL, SERVER, TOP_LEVEL
 from pyss.app.json_text import Node
+from pyss.app.settings import BOTH, TCP_ONLY, UDP_ONLY
 from pyss.errors import ConfigError
+from pyss.limits import LEAST_2022, PACKET_LIMITS
+from pyss.net.names import NameServer
 from pyss.protocol.uri import ServerUri
 
 GCM = "aes-256-gcm"
@@ -92,9 +95,9 @@ def test_locals() -> None:
         **BASE,
         "locals": [
             {"local_port": 1},
-            {"protocol": "HTTP", "local_address": "::1", "local_port": 2, "mode": "tcp_only"},
+            {"protocol": "HTTP", "local_address": "::1", "local_port": 2, "mode": "tcp_and_udp"},
             {"protocol": "socks", "local_address": "127.0.0.1:3"},
-            {"protocol": "tunnel", "local_port": 4, "disabled": True},
+            {"protocol": "dns", "local_port": 4, "disabled": True},
         ],
     }
     local = read_local(source(document))
@@ -115,6 +118,10 @@ def test_accounts_by_every_way() -> None:
     assert read_local(source({**BASE, "locals": [entry, {**entry, "local_port": 2}]}, files)).credentials == (
         ("a", "geheim"),
     )
+    tunnel = {"protocol": "tunnel", "local_port": 3, "tunnel_address": "t:1"}  # which has no accounts
+    mixed = {**BASE, "locals": [tunnel, entry]}
+    assert read_local(source(mixed, files)).credentials == (("a", "geheim"),)
+    assert read_local(source({**BASE, "locals": [tunnel]})).credentials == ()
     both = read_local(source({**BASE, "auth": ACCOUNTS}, files, auth_file="b.json", user_pass="c:d:e"))
     assert both.credentials == (("b", "x"), ("c", "d:e"))  # what the file says is overridden
     assert "geheim" not in repr(both)
@@ -135,10 +142,20 @@ def test_accounts_by_every_way() -> None:
         ({"locals": [{"local_port": 1, "socks5_auth_config_path": "a"}, {"local_port": 2}]}, "one list of accounts"),
         ({"locals": [{"disabled": True}]}, "f.json: all locals are disabled"),
         ({"locals": [5]}, "locals[0]: expected an address such as"),
-        ({"locals": [{"protocol": "tunnel"}]}, "locals[0].protocol: this protocol is not available yet"),
-        ({"locals": [{"mode": "udp_only"}]}, "locals[0].mode: UDP is not relayed yet"),
-        ({"protocol": "redir"}, "protocol: this protocol is not available yet"),
+        ({"locals": [{"protocol": "dns"}]}, "locals[0].protocol: this protocol is not available; socks, http, mixed,"),
+        ({"protocol": "tun"}, "protocol: this protocol is not available; socks, http, mixed, tunnel and redir are"),
         ({"protocol": "sock"}, "protocol: expected one of socks, "),
+        ({"locals": [{"mode": "udp"}]}, "locals[0].mode: expected one of tcp_and_udp, tcp_only, udp_only"),
+        ({"servers": [{"server": "s", "mode": "udp"}]}, "servers[0].mode: expected one of tcp_and_udp, tcp_only"),
+        ({"mtu": 575}, "mtu: expected a number of bytes (576 to 65535), got 575"),
+        ({"udp_mtu": 65536}, "udp_mtu: expected a number of bytes (576 to 65535), got 65536"),
+        ({"mtu": True}, "mtu: expected a number of bytes (576 to 65535), got true"),
+        ({"udp_timeout": 0}, "udp_timeout: expected a number of seconds, more than 0"),
+        ({"udp_timeout": "soon"}, "udp_timeout: expected a number of seconds"),
+        ({"udp_max_associations": 0}, "udp_max_associations: expected a number of associations (1 to 1000000), got 0"),
+        ({"dns": "resolver.example"}, "dns: 'resolver.example' is not a name server"),
+        ({"nameserver": ["9.9.9.9", 5]}, "nameserver[1]: expected a name server such as 9.9.9.9"),
+        ({"dns_server": {"domain": "x"}}, "dns_server: a resolver in detail is not available"),
         ({"locals": [{"acl": "x"}]}, "locals[0].acl: access lists"),
         ({"local_port": 65536}, "local_port: expected a port (0 to 65535), got 65536"),
         ({"local_address": []}, "f.json: no address to listen on"),
@@ -179,10 +196,112 @@ def test_what_is_wrong_in_a_server_configuration(document: Any, words: str) -> N
     assert words in str(caught.value)
 
 
+KEY_16 = "AAAAAAAAAAAAAAAAAAAAAA=="
+MODERN = {"server": "h", "password": KEY_16, "method": "2022-blake3-aes-128-gcm"}
+
+
+def test_limits_of_udp() -> None:
+    said = {"udp_timeout": "59.5", "udp_max_associations": "100", "mtu": "1492"}
+    for read in (read_local, read_server):
+        config = read(source({**BASE, **said}))
+        assert config.packets == dataclasses.replace(PACKET_LIMITS, idle=59.5, associations=100)
+        assert (config.mtu, config.notes) == (1492, ())
+        assert read(source({**BASE, **said}, mtu="576", udp_timeout="7")).mtu == 576
+        assert read(source({**BASE, **said}, udp_timeout="7")).packets.idle == 7.0
+        for nothing in (0, "0", None):
+            assert read(source({**BASE, "mtu": nothing})).mtu == 0
+        for bound in (576, 65535):
+            assert read(source({**BASE, "udp_mtu": bound})).mtu == bound
+
+
+@pytest.mark.parametrize("short", [0.5, 59.9])
+def test_a_session_of_2022_is_kept_for_a_minute(short: float) -> None:
+    """SIP022 section 3.2; the user is told."""
+    both = {"servers": [BASE, MODERN]}
+    for read in (read_local, read_server):
+        for document in (MODERN, {"servers": [{**BASE, "server_port": 1}, MODERN]}):
+            config = read(source({**document, "udp_timeout": short}))
+            assert config.packets.idle == LEAST_2022 == 60.0
+            (note,) = config.notes
+            assert note.startswith("f.json, line 1, column ")
+            assert note.endswith("udp_timeout: 60 s is the least that AEAD-2022 allows, and is taken")
+        assert read(source({**MODERN, "udp_timeout": 60})).packets.idle == 60.0
+        assert read(source({**MODERN, "udp_timeout": 61})).notes == ()
+        assert read(source({**BASE, "udp_timeout": short})).packets.idle == short
+    assert read_local(source({**both, "udp_timeout": short})).notes
+
+
+def test_name_servers() -> None:
+    secure = NameServer("tls", "9.9.9.9", 853, "dns.quad9.net")
+    for key in ("dns", "dns_server", "nameserver"):
+        for read in (read_local, read_server):
+            assert read(source({**BASE, key: str(secure)})).name_servers == (secure,)
+            assert read(source({**BASE, key: ["192.0.2.1"]}, dns=str(secure))).name_servers == (secure,)
+            assert read(source({**BASE, key: "192.0.2.1"}, dns="system")).name_servers == ()
+            assert read(source({**BASE, key: "system"})).name_servers == ()
+
+
+FIRST, SECOND = {**BASE, "server_port": 1}, {**BASE, "server_port": 2}
+
+
+def test_modes_of_a_server() -> None:
+    """Those of the file, of one server, of the command line: the later one counts."""
+    listed = {"servers": [{**FIRST, "mode": "tcp_only"}, SECOND]}
+    modes = [server.mode for server in read_server(source(listed)).servers]
+    assert modes == [TCP_ONLY, BOTH]
+    modes = [server.mode for server in read_server(source({**listed, "mode": "udp_only"})).servers]
+    assert modes == [TCP_ONLY, UDP_ONLY]
+    modes = [server.mode for server in read_server(source(listed, mode="udp_only")).servers]
+    assert modes == [UDP_ONLY, UDP_ONLY]
+    assert read_server(source({**BASE, "mode": "tcp_only"})).servers[0].mode == TCP_ONLY
+    many = {"port_password": {"1": "a", "2": "b"}, "method": GCM, "mode": "udp_only"}
+    assert [server.mode for server in read_server(source(many)).servers] == [UDP_ONLY, UDP_ONLY]
+
+
+def test_modes_of_a_client_and_of_its_servers_are_two_things() -> None:
+    """The one is what it takes from its clients, the other what it may be sent."""
+    local = read_local(source({"servers": [{**FIRST, "mode": "tcp_only"}, SECOND], "mode": "tcp_only"}))
+    assert local.mode == TCP_ONLY
+    assert [server.mode for server in local.servers] == [TCP_ONLY, BOTH]
+    local = read_local(source({"servers": [{**FIRST, "mode": "tcp_only"}, SECOND]}, mode="udp_only"))
+    assert local.mode == UDP_ONLY
+    assert [server.mode for server in local.servers] == [TCP_ONLY, BOTH]
+
+
+@pytest.mark.parametrize(
+    ("of_server", "of_client", "missing"),
+    [
+        ("tcp_only", "tcp_and_udp", "UDP"),
+        ("tcp_only", "udp_only", "UDP"),
+        ("udp_only", "tcp_and_udp", "TCP"),
+        ("udp_only", "tcp_only", "TCP"),
+        ("tcp_only", "tcp_only", ""),
+        ("udp_only", "udp_only", ""),
+        ("tcp_and_udp", "udp_only", ""),
+    ],
+)
+def test_somebody_has_to_relay_what_is_taken(of_server: str, of_client: str, missing: str) -> None:
+    document = {"servers": [{**FIRST, "mode": of_server}, {**SECOND, "mode": of_server}], "mode": of_client}
+    if missing:
+        with pytest.raises(ConfigError, match=rf"^f\.json: no server relays {missing}; look at the mode of each$"):
+            read_local(source(document))
+    else:
+        assert len(read_local(source(document)).servers) == 2
+
+
+def test_one_server_of_several_may_be_enough() -> None:
+    document = {"servers": [{**FIRST, "mode": "tcp_only"}, {**SECOND, "mode": "udp_only"}]}
+    assert len(read_local(source(document)).servers) == 2
+    tunnel = {"protocol": "tunnel", "local_port": 1, "forward_address": "t", "forward_port": 1, "mode": "udp_only"}
+    assert read_local(source({"servers": [{**FIRST, "mode": "udp_only"}], "locals": [tunnel]})).listen == ()
+
+
 def test_an_open_proxy_and_ipv6_alone_are_noted() -> None:
     notes = read_local(source({**BASE, "local_address": ["127.0.0.2", "::1", "localhost", "0.0.0.0"]})).notes
     assert len(notes) == 1 and notes[0].startswith("whoever reaches 0.0.0.0:1080 can use this proxy")
     assert read_local(source({**BASE, "local_address": "0.0.0.0", "auth": ACCOUNTS})).notes == ()
+    open_tunnel = {"protocol": "tunnel", "local_address": "0.0.0.0", "tunnel_address": "t:1"}
+    assert read_local(source({**BASE, **open_tunnel})).notes == ()  # all that it can be used for is its target
     assert "[::]:8388 takes IPv6 connections only" in read_server(source({**BASE, "server": "::"})).notes[0]
     assert read_server(source({**BASE, "server": ["::", "0.0.0.0"]})).notes == ()
 
@@ -252,6 +371,11 @@ WORDS = st.sampled_from(
         "10.0.0.0/8,::1",
         "a.json",
         "system",
+        "tls://9.9.9.9,quad9",
+        "tunnel",
+        "redir",
+        "tproxy",
+        "udp_only",
         "",
     ]
 )
@@ -273,7 +397,12 @@ ENTRY = st.fixed_dictionaries(
     },
 )
 LOCAL_ENTRY = st.fixed_dictionaries(
-    {}, optional={"local_port": LEAVES, "local_address": WORDS, "protocol": WORDS, "socks5_auth_config_path": WORDS}
+    {},
+    optional={
+        **{name: LEAVES for name in ("local_port", "forward_port", "local_udp_port")},
+        **{name: WORDS for name in ("local_address", "protocol", "socks5_auth_config_path", "forward_address", "mode")},
+        **{name: WORDS for name in ("tcp_redir", "udp_redir")},
+    },
 )
 DOCUMENTS = VALUES | st.fixed_dictionaries(
     {},
@@ -290,6 +419,12 @@ DOCUMENTS = VALUES | st.fixed_dictionaries(
         "verbose": LEAVES,
         "forbidden_ip": WORDS | VALUES,
         "mode": WORDS,
+        "protocol": WORDS,
+        "tunnel_address": WORDS,
+        "dns": WORDS | VALUES,
+        "mtu": LEAVES,
+        "udp_timeout": LEAVES,
+        "udp_max_associations": LEAVES,
     },
 )
 MARK = "Ge-he1m"

@@ -49,8 +49,7 @@ def stops(value: Any, key: str, role: str = "local", table: Table = TOP_LEVEL) -
     return False
 
 
-SAFETY = """acl plugin user manager_address dns_server nameserver mptcp outbound_bind_addr outbound_bind_interface
-    outbound_fwmark local_ipv4_address one_time_auth key workdir dscp"""
+SAFETY = "acl plugin user manager_address outbound_user_cookie one_time_auth key workdir"
 
 
 @pytest.mark.parametrize("key", SAFETY.split())
@@ -72,7 +71,6 @@ def test_what_asks_for_nothing_does_not(value: Any) -> None:
 
 def test_harmless_values() -> None:
     assert not stops(1, "workers", "server") and stops(2, "workers", "server") and stops("4", "workers", "server")
-    assert not stops("system", "dns") and stops("google", "dns")
     assert not stops(1.0, "tcp_weight", table=SERVER) and stops(0.5, "tcp_weight", table=SERVER)
 
 
@@ -83,20 +81,12 @@ def test_a_file_for_both_ends_stops_only_whom_it_concerns() -> None:
     assert not stops({"a": Node(1, "x")}, "balancer", "server") and stops({"a": Node(1, "x")}, "balancer")
 
 
-@pytest.mark.parametrize(
-    "key", ["fast_open", "reuse_port", "keep_alive", "mtu", "udp_timeout", "pid-file", "use_syslog"]
-)
+@pytest.mark.parametrize("key", ["pid-file", "use_syslog", "log", "runtime"])
 def test_what_changes_comfort_only_is_noted(key: str) -> None:
     notes: list[str] = []
     config_keys.read({key: Node(15, key, "f, line 2, column 3")}, TOP_LEVEL, "local", notes)
     assert len(notes) == 1
     assert notes[0].startswith(f"f, line 2, column 3, {key}: ")
-
-
-def test_no_delay_is_always_on() -> None:
-    notes: list[str] = []
-    config_keys.read({"no_delay": Node(True, "no_delay", "f")}, TOP_LEVEL, "local", notes)
-    assert notes == []
 
 
 def test_unknown_keys_are_noted_with_the_nearest_one() -> None:
@@ -116,10 +106,46 @@ def test_aliases_have_one_name() -> None:
         "server_port": node,
     }
     assert config_keys.read({"log-file": node}, TOP_LEVEL, "local", []) == {"log_file": node}
+    for key in ("dns", "dns_server", "dns-server", "nameserver"):
+        assert config_keys.read({key: node}, TOP_LEVEL, "server", []) == {"dns": node}
+    assert config_keys.read({"udp_mtu": node}, TOP_LEVEL, "server", []) == {"mtu": node}
+
+
+SOCKETS = """fast_open mptcp keep_alive no_delay dscp ipv6_only reuse_port local_ipv4_address local_ipv6_address
+    outbound_bind_addr outbound_bind_interface outbound_fwmark
+    tcp_incoming_sndbuf tcp_incoming_rcvbuf tcp_outgoing_sndbuf tcp_outgoing_rcvbuf"""
+
+
+@pytest.mark.parametrize("key", SOCKETS.split())
+def test_what_concerns_sockets_is_obeyed(key: str) -> None:
+    node = Node("x", key, "f")
+    for table, role in ((TOP_LEVEL, "local"), (OPTIONS, "server")):
+        notes: list[str] = []
+        assert config_keys.read({key: node}, table, role, notes) == {key: node}
+        assert notes == []
+
+
+UDP = """mode mtu udp_mtu udp_timeout udp_max_associations dns dns_server nameserver tunnel_remote tunnel_remote_port
+    tunnel_port tunnel_address forward_address forward_port tcp_tproxy tcp_redir udp_redir"""
+
+
+@pytest.mark.parametrize("key", UDP.split())
+def test_what_concerns_udp_tunnels_redirects_and_names_is_obeyed(key: str) -> None:
+    node = Node("x", key, "f")
+    for table in (TOP_LEVEL, OPTIONS):
+        notes: list[str] = []
+        assert list(config_keys.read({key: node}, table, "local", notes).values()) == [node]
+        assert notes == []
+
+
+def test_what_a_local_says_of_itself_is_obeyed() -> None:
+    keys = f"{RUST_LOCAL} tunnel_address tcp_redir udp_redir local_udp_address local_udp_port disabled"
+    nodes = {key: Node("x", key, "f") for key in keys.split()}
+    assert config_keys.read(nodes, LOCAL, "local", []) == nodes
 
 
 def test_for_urls_a_plugin_is_part_of_the_address_and_nothing_else_matters() -> None:
-    members = {key: Node("x", key, "f") for key in ("plugin", "plugin_opts", "acl", "user", "fast_open")}
+    members = {key: Node("x", key, "f") for key in ("plugin", "plugin_opts", "acl", "user", "use_syslog")}
     notes: list[str] = []
     assert set(config_keys.read(members, TOP_LEVEL, "url", notes)) == {"plugin", "plugin_opts"}
     assert notes == []

@@ -7,7 +7,7 @@ import pytest
 
 from pyss.app.config_servers import Server, read_servers
 from pyss.app.json_text import Node
-from pyss.app.settings import Settings, load
+from pyss.app.settings import BOTH, TCP_ONLY, UDP_ONLY, Mode, Settings, load
 from pyss.crypto.methods import DEFAULT_METHOD
 from pyss.errors import ConfigError, PyssError, UsageError
 
@@ -155,8 +155,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     "all disabled": ({"servers": [{"disabled": True}]}, "f.json: all servers are disabled"),
     "servers no object": ({"servers": ["ss://geheim"]}, "servers[0]: expected a server such as"),
     "mode of a server": (
-        {"servers": [{"server": "h", "mode": "udp_only", "password": "geheim"}]},
-        "servers[0].mode: UDP is not",
+        {"servers": [{"server": "h", "mode": "udp", "password": "geheim"}]},
+        'servers[0].mode: expected one of tcp_and_udp, tcp_only, udp_only, got "udp"',
     ),
     "plugin": ({"server": "h", "password": "geheim", "plugin": "obfs"}, "plugin: plugins are not available yet"),
     "plugin of a server": (
@@ -200,6 +200,40 @@ def test_two_servers_cannot_share_an_address() -> None:
     assert len(servers({"method": GCM, "servers": entries[:1] * 2}, "server")) == 1
     free = [{"server_port": 0, "password": "a"}, {"server_port": 0, "password": "a"}]
     assert len(servers({"method": GCM, "servers": free}, "server")) == 2  # any free port, twice
+
+
+def modes(document: Any, role: str, **options: Any) -> list[tuple[str, int, Mode]]:
+    found = [entry.server for entry in read_servers(settings_of(document, role, **options))]
+    return [(server.password, server.port, server.mode) for server in found]
+
+
+ONE = {"server": "h", "server_port": 1, "password": "p", "method": GCM}
+
+
+@pytest.mark.parametrize("role", ["local", "server"])
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [
+        ("tcp_only", "udp_only", BOTH),
+        ("udp_only", "tcp_and_udp", BOTH),
+        ("tcp_and_udp", "tcp_only", BOTH),
+        ("tcp_only", "tcp_only", TCP_ONLY),
+    ],
+)
+def test_a_server_that_is_named_twice_relays_what_either_says(role: str, first: str, second: str, both: Mode) -> None:
+    document = {"servers": [{**ONE, "mode": first}, {**ONE, "mode": second}]}
+    assert modes(document, role) == [("p", 1, both)]
+
+
+def test_one_address_may_have_a_server_for_tcp_and_another_for_udp() -> None:
+    document = {"servers": [{**ONE, "mode": "tcp_only"}, {**ONE, "password": "q", "mode": "udp_only"}]}
+    expected = [("p", 1, TCP_ONLY), ("q", 1, UDP_ONLY)]
+    assert modes(document, "server") == modes(document, "local") == expected
+    for mode in ("tcp_only", "tcp_and_udp"):
+        clash = {"servers": [{**ONE, "mode": mode}, {**ONE, "password": "q", "mode": "tcp_only"}]}
+        with pytest.raises(ConfigError, match="two servers with different methods or passwords listen on h:1"):
+            modes(clash, "server")
+        assert len(modes(clash, "local")) == 2
 
 
 def test_what_is_missing_without_a_file_is_a_usage_error() -> None:

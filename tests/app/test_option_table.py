@@ -28,6 +28,32 @@ def test_additions_of_the_others_are_there(command: str) -> None:
     assert {"-L", "-T", "--local-addr"} <= set(options_of("local"))
 
 
+@pytest.mark.parametrize("command", ["local", "tunnel", "redir", "server"])
+def test_what_concerns_udp_is_shown_at_every_end(command: str) -> None:
+    known = options_of(command)
+    for name in ("-u", "-U", "--tcp-only", "--dns", "--udp-timeout", "--udp-max-associations", "--mtu"):
+        assert known[name].help
+
+
+def test_tunnels_and_redirects_are_clients_as_the_proxy_is() -> None:
+    local, tunnel, redir = (set(options_of(name)) for name in ("local", "tunnel", "redir"))
+    assert tunnel - local == redir - local == set()
+    assert local - tunnel == {"--auth", "--user-pass", "--protocol", "-T", "--tcp-tproxy", "--tcp-redir", "--udp-redir"}
+    assert local - redir == {"--auth", "--user-pass", "--protocol", "-L", "--forward-addr"}
+
+
+def test_help_of_a_tunnel_and_of_redirection() -> None:
+    """What is theirs is shown there alone; a proxy merely understands it."""
+    tunnel, redir, local = (help_of(name, f"pyss {name}") for name in ("tunnel", "redir", "local"))
+    assert tunnel.startswith("usage: pyss tunnel -L HOST:PORT [OPTION...]\n\nOne target for all who connect")
+    assert redir.startswith("usage: pyss redir [-T] [OPTION...]\n\nWhat a router redirects here (Linux)")
+    assert "\n  -L, --forward-addr HOST:PORT  where the tunnel leads to\n" in tunnel
+    assert "\n  -T, --tcp-tproxy              TCP comes by TPROXY, not by REDIRECT\n" in redir
+    assert "\n  -u                            relay UDP too, which comes by TPROXY\n" in redir
+    assert "\n  -u                            relay TCP and UDP: the default\n" in tunnel
+    assert "HOST:PORT  where" not in redir + local and "TPROXY" not in tunnel + local
+
+
 def test_every_option_sets_a_key_that_is_known() -> None:
     own = {"config", "help", "version", "json", "qr", "once", "bench"}
     assert {option.key for option in OPTIONS} <= {*KEYS, *own}

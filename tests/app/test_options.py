@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any, Optional
 
@@ -9,10 +10,15 @@ from hypothesis import strategies as st
 
 from pyss import __version__
 from pyss.app.config import LocalConfig, Server, ServerConfig, Timeouts
+from pyss.app.config_locals import Redirect, Tunnel
 from pyss.app.option_table import COMMANDS, OPTIONS
 from pyss.app.options import Ciphers, Command, Demo, GenerateKey, RunLocal, RunServer, Show, Url, parse
+from pyss.app.settings import BOTH, TCP_ONLY, UDP_ONLY
 from pyss.crypto.methods import DEFAULT_METHOD
 from pyss.errors import ConfigError, PyssError, UsageError
+from pyss.limits import PacketLimits
+from pyss.net.names import NameServer
+from pyss.net.socket_options import SocketOptions
 from pyss.protocol.uri import ServerUri
 
 GCM = "aes-256-gcm"
@@ -45,6 +51,7 @@ def server(line: str, **environ: str) -> ServerConfig:
 
 
 H = (Server("h", 8388, GCM, "pw"),)
+SERVERS = (NameServer("udp", "9.9.9.9", 53), NameServer("tcp", "1.1.1.1", 5))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +72,19 @@ H = (Server("h", 8388, GCM, "pw"),)
         ("-qqs h -kpw", LocalConfig((("127.0.0.1", 1080),), H, verbosity=-2)),
         ("-s h -k pw --log-file l", LocalConfig((("127.0.0.1", 1080),), H, log_file="l")),
         ("-s h -k pw --log l", LocalConfig((("127.0.0.1", 1080),), H, log_file="l")),
-        ("-s h -k pw --tcp-only", LocalConfig((("127.0.0.1", 1080),), H)),
+        ("-s h -k pw -u", LocalConfig((("127.0.0.1", 1080),), H)),
+        ("-s h -k pw --tcp-only", LocalConfig((("127.0.0.1", 1080),), H, mode=TCP_ONLY)),
+        ("-s h -k pw -U", LocalConfig((("127.0.0.1", 1080),), H, mode=UDP_ONLY)),
+        ("-s h -k pw --udp-only", LocalConfig((("127.0.0.1", 1080),), H, mode=UDP_ONLY)),
+        ("-s h -k pw --tcp-only -u", LocalConfig((("127.0.0.1", 1080),), H)),
+        ("-s h -k pw --mtu 1492", LocalConfig((("127.0.0.1", 1080),), H, mtu=1492)),
+        ("-s h -k pw --udp-timeout 5", LocalConfig((("127.0.0.1", 1080),), H, packets=PacketLimits(idle=5.0))),
+        (
+            "-s h -k pw --udp-max-associations 9",
+            LocalConfig((("127.0.0.1", 1080),), H, packets=PacketLimits(associations=9)),
+        ),
+        ("-s h -k pw --dns system", LocalConfig((("127.0.0.1", 1080),), H)),
+        ("-s h -k pw --dns 9.9.9.9,tcp://1.1.1.1:5", LocalConfig((("127.0.0.1", 1080),), H, name_servers=SERVERS)),
         ("-s h -k pw --no-delay --libsodium x -n 9999", LocalConfig((("127.0.0.1", 1080),), H)),
         ("-s h -k pw --user-pass a:b", LocalConfig((("127.0.0.1", 1080),), H, (("a", "b"),))),
         (
@@ -104,11 +123,60 @@ def test_local(line: str, expected: LocalConfig) -> None:
         ("-k pw -s h --forbidden-ip 10.0.0.0/8,::1", ServerConfig(H, forbidden_ip=("10.0.0.0/8", "::1/128"))),
         ("-k pw -s h --allowed-ip 10.1.1.1", ServerConfig(H, allowed_ip=("10.1.1.1/32",))),
         ("-k pw -s h --workers 1", ServerConfig(H)),
+        ("-k pw -s h -u", ServerConfig(H)),
+        ("-k pw -s h --tcp-only", ServerConfig((Server("h", 8388, GCM, "pw", mode=TCP_ONLY),))),
+        ("-k pw -s h -U", ServerConfig((Server("h", 8388, GCM, "pw", mode=UDP_ONLY),))),
+        ("-k pw -s h --mtu 1492", ServerConfig(H, mtu=1492)),
+        ("-k pw -s h --udp-timeout 5", ServerConfig(H, packets=PacketLimits(idle=5.0))),
+        ("-k pw -s h --dns 9.9.9.9,tcp://1.1.1.1:5", ServerConfig(H, name_servers=SERVERS)),
         ("-c s.json", ServerConfig((Server("file", 1, GCM, "filepw"),), timeouts=Timeouts(idle=3.0))),
     ],
 )
 def test_server(line: str, expected: ServerConfig) -> None:
     assert server(line) == expected
+
+
+def client(line: str) -> LocalConfig:
+    """Of `pyss tunnel` and `pyss redir`."""
+    command = run(f"{line} -s h -k pw -m {GCM}")
+    assert isinstance(command, RunLocal)
+    return command.config
+
+
+DNS = ("192.0.2.53", 53)
+
+
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        ("tunnel -L 192.0.2.53:53", LocalConfig((), H, tunnels=(Tunnel("127.0.0.1", 1080, DNS),))),
+        ("tunnel --forward-addr=192.0.2.53:53", LocalConfig((), H, tunnels=(Tunnel("127.0.0.1", 1080, DNS),))),
+        ("local --protocol tunnel -L 192.0.2.53:53", LocalConfig((), H, tunnels=(Tunnel("127.0.0.1", 1080, DNS),))),
+        (
+            "tunnel -L [2001:db8::1]:53 -b ::1 -l 0 -U",
+            LocalConfig((), H, tunnels=(Tunnel("::1", 0, ("2001:db8::1", 53), UDP_ONLY),)),
+        ),
+        (
+            "tunnel -L game.example:27015 -b 0.0.0.0:53 --tcp-only",
+            LocalConfig((), H, tunnels=(Tunnel("0.0.0.0", 53, ("game.example", 27015), TCP_ONLY),)),
+        ),
+        ("redir", LocalConfig((), H, redirects=(Redirect("127.0.0.1", 1080, TCP_ONLY),))),
+        ("local --protocol redir", LocalConfig((), H, redirects=(Redirect("127.0.0.1", 1080, TCP_ONLY),))),
+        ("redir -b :: -l 7", LocalConfig((), H, redirects=(Redirect("::", 7, TCP_ONLY),))),
+        ("redir -T", LocalConfig((), H, redirects=(Redirect("127.0.0.1", 1080, TCP_ONLY, True),))),
+        ("redir --tcp-redir tproxy", LocalConfig((), H, redirects=(Redirect("127.0.0.1", 1080, TCP_ONLY, True),))),
+        ("redir --tcp-redir redirect", LocalConfig((), H, redirects=(Redirect("127.0.0.1", 1080, TCP_ONLY),))),
+        ("redir -u", LocalConfig((), H, redirects=(Redirect("127.0.0.1", 1080, BOTH),))),
+        ("redir --udp-redir tproxy", LocalConfig((), H, redirects=(Redirect("127.0.0.1", 1080, BOTH),))),
+        ("redir -T -u", LocalConfig((), H, redirects=(Redirect("127.0.0.1", 1080, BOTH, True),))),
+        ("redir -U", LocalConfig((), H, redirects=(Redirect("127.0.0.1", 1080, UDP_ONLY),))),
+    ],
+)
+def test_tunnels_and_redirects(line: str, expected: LocalConfig) -> None:
+    found = client(line)
+    assert all("takes IPv6 connections only" in note for note in found.notes)
+    # Its mode is that of proxies, and there are none.
+    assert dataclasses.replace(found, notes=(), mode=BOTH) == expected
 
 
 def test_the_other_programs_and_commands() -> None:
@@ -179,14 +247,7 @@ def test_the_default_file_is_told_first_and_overridden() -> None:
 @pytest.mark.parametrize(
     "option",
     [
-        "-u",
-        "--fast-open",
-        "--fast",
-        "--reuse-port",
-        "--tcp-keep-alive 15",
-        "--mtu 1492",
         "--pid-file x",
-        "--udp-timeout 5",
     ],
 )
 def test_what_is_noted(option: str) -> None:
@@ -197,35 +258,46 @@ def test_what_is_noted(option: str) -> None:
 @pytest.mark.parametrize(
     "option",
     [
-        "-U",
         "-a",
         "-A",
         "-a nobody",
         "-d start",
         "-d stop",
-        "-i eth0",
         "--acl x",
         "--plugin x",
         "--key x",
-        "--mptcp",
         "--user x",
-        "--dns 8.8.8.8",
-        "--outbound-fwmark 1",
-        "--outbound-bind-addr x",
-        "-n 1 -U",
     ],
 )
 def test_what_is_understood_and_stops(option: str) -> None:
     for command in ("local", "server"):
         with pytest.raises(ConfigError, match=r"^-"):
             run(f"{command} -s h -k pw -m {GCM} {option}")
-    with pytest.raises(ConfigError):
-        run("tunnel -s h")
 
 
 @pytest.mark.parametrize(
-    "line", ["local -L h:1", "local -T", "local --protocol redir", "server --manager-address x", "server --workers 2"]
+    "option, expected",
+    [
+        ("--fast-open", SocketOptions(fast_open=True)),
+        ("--fast", SocketOptions(fast_open=True)),
+        ("--tcp-fast-open", SocketOptions(fast_open=True)),
+        ("--mptcp", SocketOptions(mptcp=True)),
+        ("--reuse-port", SocketOptions(reuse_port=True)),
+        ("--tcp-keep-alive 15", SocketOptions(keep_alive=15)),
+        ("-i eth0", SocketOptions(interface="eth0")),
+        ("--outbound-bind-interface eth0", SocketOptions(interface="eth0")),
+        ("--outbound-fwmark 0x10", SocketOptions(mark=16)),
+        ("--outbound-bind-addr 127.0.0.1,::1", SocketOptions(bind_ipv4="127.0.0.1", bind_ipv6="::1")),
+        ("--no-delay", SocketOptions()),
+    ],
 )
+def test_what_is_asked_of_sockets(option: str, expected: SocketOptions) -> None:
+    for config in (local(f"-s h -k pw {option}"), server(f"-s h -k pw {option}")):
+        assert config.sockets == expected
+        assert config.notes == ()
+
+
+@pytest.mark.parametrize("line", ["server --manager-address x", "server --workers 2"])
 def test_what_one_end_only_understands_and_stops(line: str) -> None:
     with pytest.raises(ConfigError, match="not available yet"):
         run(f"{line} -s h -k pw -m {GCM}")
@@ -286,6 +358,27 @@ USAGE = {
     "demo geheim": "argument 1 of pyss demo belongs to no option",
     "local -f x": "a pid file is --pid-file FILE",
     "local -d 8.8.8.8": "-d takes start, stop or restart; shadowsocks-libev's name server is --dns",
+    "local -s h -k geheim -L h:1": "-L: is for pyss tunnel, or a local with the protocol tunnel",
+    "local -s h -k geheim -T": "-T: is for pyss redir, or a local with the protocol redir",
+    "local -s h -k geheim --udp-redir tproxy": "--udp-redir: is for pyss redir, or a local with the protocol redir",
+    "tunnel -s h -k geheim -T": "-T is an option of pyss redir, not of pyss tunnel",
+    "redir -s h -k geheim -L h:1": "-L is an option of pyss tunnel, not of pyss redir",
+    "server -k geheim -L h:1": "-L is an option of pyss tunnel, not of pyss server",
+    "tunnel -s h -k geheim": "a tunnel leads nowhere; give -L HOST:PORT, or write",
+    "tunnel -s h -k geheim -L": "-L needs a value: -L HOST:PORT",
+    "tunnel -s h -k geheim -L h": '-L: expected where the tunnel leads to, with a port: HOST:PORT, got "h"',
+    "tunnel -s h -k geheim -L h:0": "-L: expected where the tunnel leads to, with a port",
+    "tunnel -s h -k geheim -L h:x": "-L: expected a host name or an IP address",
+    "tunnel -s h -k geheim -L :53": "-L: expected a host name or an IP address",
+    "tunnel -s h -k geheim -L [fe80::1%eth0]:53": "-L: the zone behind % means something on this machine only",
+    "redir -s h -k geheim --tcp-redir pf": '--tcp-redir: expected one of redirect, tproxy, got "pf"',
+    "local -s h -k geheim --dns x": "--dns: 'x' is not a name server: it must be an IP address",
+    "local -s h -k geheim --dns ss://geheim": "--dns: expected a name server such as 9.9.9.9",
+    "local -s h -k geheim --dns 9.9.9.9,x:geheim@h": "--dns: expected a name server such as 9.9.9.9",
+    "local -s h -k geheim --mtu 575": '--mtu: expected a number of bytes (576 to 65535), got "575"',
+    "local -s h -k geheim --mtu 65536": "--mtu: expected a number of bytes (576 to 65535)",
+    "local -s h -k geheim --udp-timeout 0": "--udp-timeout: expected a number of seconds, more than 0",
+    "local -s h -k geheim --udp-max-associations 0": "--udp-max-associations: expected a number of associations (1 to",
     "server -d -c s.json": "-d takes start, stop or restart",
     "local -s h -k pw -p x": '-p: expected a port (1 to 65535), got "x"',
     "local -s h -k pw -p 0": '-p: expected a port (1 to 65535), got "0"',
@@ -327,6 +420,9 @@ WRONG = {
     "url -k geheim -s 0.0.0.0": "0.0.0.0 is where a server listens",
     "url ss://geheim": "the URI",
     "manager": "pyss manager is not available yet",
+    "redir -s h -k geheim --udp-redir redirect": "--udp-redir: the system does not tell where a redirected datagram",
+    "local -s h -k geheim --dns google_https": "--dns: DNS over HTTPS is not available; google_tls encrypts as well",
+    "tunnel -c s.json": "s.json: a tunnel leads nowhere; give -L HOST:PORT",
 }
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from helpers.commands import PYSS, as_users_have_it
+from helpers.datagrams import packet_target
 from helpers.processes import Program, free_port
 from helpers.traffic import Background, Target, echo, receive_exactly, target
 
@@ -24,6 +25,7 @@ from pyss.app.config import Server, ServerConfig
 from pyss.app.journal import open_journal
 from pyss.app.process import Process
 from pyss.net.loop import Loop
+from pyss.net.sockets import datagram_socket
 
 HOST = "127.0.0.1"
 # Without a cipher a session is an address and then its bytes: one process and a bare socket are enough.
@@ -78,6 +80,22 @@ def test_without_sessions_any_signal_ends_it(tmp_path: Path, name: str) -> None:
         assert program.wait() == 0
         wait_until_refused(port)
         assert "ending" not in program.text() and "Traceback" not in program.text()
+
+
+@POSIX
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_datagrams_hold_up_no_end(tmp_path: Path, name: str) -> None:
+    """UDP has no end to wait for: an association ends with the process."""
+    with packet_target() as answering, started(tmp_path) as (program, port):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(30)
+            target = b"\x01" + socket.inet_aton(HOST) + struct.pack(">H", answering.port)
+            sock.sendto(target + b"hello", (HOST, port))
+            assert sock.recv(100) == target + b"hello"
+            os.kill(program.pid, getattr(signal, name))
+            assert program.wait() == 0
+        assert "ending" not in program.text() and "Traceback" not in program.text()
+        datagram_socket(HOST, port).close()  # it is free again
 
 
 @POSIX

@@ -6,7 +6,7 @@ import pytest
 
 from pyss.app import settings
 from pyss.app.json_text import Node
-from pyss.app.settings import Settings, load
+from pyss.app.settings import Mode, Settings, load
 from pyss.errors import ConfigError, UsageError
 
 
@@ -51,17 +51,32 @@ def test_a_document_that_is_no_object() -> None:
         make("local", {}, "[]")
 
 
-@pytest.mark.parametrize("mode", ["tcp_only", "TCP_ONLY"])
-def test_tcp_only_is_fine(mode: str) -> None:
-    assert make("local", {}, f'{{"mode": "{mode}"}}').notes == []
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("{}", Mode(tcp=True, udp=True)),
+        ('{"mode": "tcp_and_udp"}', Mode(tcp=True, udp=True)),
+        ('{"mode": "tcp_only"}', Mode(tcp=True, udp=False)),
+        ('{"mode": "TCP_Only"}', Mode(tcp=True, udp=False)),
+        ('{"mode": "udp_only"}', Mode(tcp=False, udp=True)),
+        ('{"mode": null}', Mode(tcp=True, udp=True)),
+    ],
+)
+def test_modes(text: str, mode: Mode) -> None:
+    """None of them is worth a note."""
+    for role in ("local", "server"):
+        merged = make(role, {}, text)
+        assert (merged.mode, merged.notes) == (mode, [])
 
 
-def test_udp_too_is_noted_and_udp_alone_stops() -> None:
-    assert make("local", {"mode": Node("tcp_and_udp", "-u")}).notes == ["-u: UDP is not relayed yet; TCP is"]
-    with pytest.raises(ConfigError, match=r"^-U: UDP is not relayed yet"):
-        make("server", {"mode": Node("udp_only", "-U")})
-    with pytest.raises(ConfigError, match="mode: expected one of tcp_only"):
-        make("server", {}, '{"mode": "udp"}')
+def test_the_command_line_has_the_last_word_about_the_mode() -> None:
+    assert make("server", {"mode": Node("udp_only", "-U")}, '{"mode": "tcp_only"}').mode == Mode(tcp=False)
+
+
+@pytest.mark.parametrize("mode", ['"udp"', '""', "5", "true", '["tcp_only"]'])
+def test_there_are_no_other_modes(mode: str) -> None:
+    with pytest.raises(ConfigError, match="mode: expected one of tcp_and_udp, tcp_only, udp_only, got "):
+        make("server", {}, f'{{"mode": {mode}}}')
 
 
 def test_a_url_replaces_all_that_the_file_says_about_servers() -> None:

@@ -1,18 +1,22 @@
 """Command lines of every implementation that the interop tests put beside pyss.
 
-Placeholders: {python} {method} {METHOD} {password} {server_port} {local_port} {folder}.
+Placeholders: {python} {method} {METHOD} {password} {server_port} {local_port} {folder}, and for tunnels {target}.
+All of them relay UDP too.
 """
 
 from __future__ import annotations
 
 import base64
+import importlib
 import importlib.util
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Callable
 
 import pytest
 
@@ -47,6 +51,7 @@ class Implementation:
     name              as in scripts/peers.py; "pyss" is the one under test
     methods           that it knows
     client, server    command lines; the program's name in {braces} stands for its full path
+    tunnel            that of a client with one target, () where there is none
     files             what they read from their folder
     loses_half_close  why an answer that comes after the client's EOF is lost by it, "" if it is not
     """
@@ -55,6 +60,7 @@ class Implementation:
     methods: tuple[str, ...]
     client: tuple[str, ...]
     server: tuple[str, ...]
+    tunnel: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     loses_half_close: str = ""
 
@@ -63,7 +69,12 @@ def _words(line: str) -> tuple[str, ...]:
     return tuple(line.split())
 
 
-_TCP_LISTENER = '"enableTCP": true, "tcpListeners": [{"network": "tcp", "address": "127.0.0.1:%s"}]'
+# shadowsocks-go's, for both protocols at one port.
+_LISTENERS = (
+    '"tcpListeners": [{"network": "tcp", "address": "127.0.0.1:%s"}], '
+    '"udpListeners": [{"network": "udp", "address": "127.0.0.1:%s"}], "mtu": 9000'
+)
+_BOTH = '"enableTCP": true, "enableUDP": true, "mtu": 9000'
 
 PYSS = Implementation(
     "pyss",
@@ -75,30 +86,46 @@ PYSS = Implementation(
         *_words("{python} -m pyss server -s 127.0.0.1 -p {server_port} -k {password} -m {method} --forbidden-ip"),
         "",
     ),
+    tunnel=_words(
+        "{python} -m pyss tunnel -s 127.0.0.1 -p {server_port} -b 127.0.0.1 -l {local_port} -k {password} -m {method} "
+        "-L {target} -u"
+    ),
 )
 
 LIBEV = Implementation(
     "shadowsocks-libev",
     (*AEAD_2017, "xchacha20-ietf-poly1305", *LEGACY),
-    client=_words("{ss-local} -s 127.0.0.1 -p {server_port} -b 127.0.0.1 -l {local_port} -m {method} -k {password}"),
-    server=_words("{ss-server} -s 127.0.0.1 -p {server_port} -m {method} -k {password}"),
+    # Without --mtu it cuts datagrams at twice 1397 bytes; what is sealed is then lost.
+    client=_words(
+        "{ss-local} -u --mtu 9000 -s 127.0.0.1 -p {server_port} -b 127.0.0.1 -l {local_port} -m {method} -k {password}"
+    ),
+    server=_words("{ss-server} -u --mtu 9000 -s 127.0.0.1 -p {server_port} -m {method} -k {password}"),
+    tunnel=_words(
+        "{ss-tunnel} -u --mtu 9000 -s 127.0.0.1 -p {server_port} -b 127.0.0.1 -l {local_port} -m {method} "
+        "-k {password} -L {target}"
+    ),
     loses_half_close="3.3.5 closes both directions at the first EOF",
 )
 
 RUST = Implementation(
     "shadowsocks-rust",
     ("aes-128-gcm", "aes-256-gcm", "chacha20-ietf-poly1305", *AEAD_2022),  # it has no aes-192-gcm
-    client=_words("{sslocal} -s 127.0.0.1:{server_port} -b 127.0.0.1:{local_port} -m {method} -k {password}"),
-    server=_words("{ssserver} -s 127.0.0.1:{server_port} -m {method} -k {password}"),
+    # Its -U is the -u of all others.
+    client=_words("{sslocal} -U -s 127.0.0.1:{server_port} -b 127.0.0.1:{local_port} -m {method} -k {password}"),
+    server=_words("{ssserver} -U -s 127.0.0.1:{server_port} -m {method} -k {password}"),
+    tunnel=_words(
+        "{sslocal} -U -s 127.0.0.1:{server_port} -b 127.0.0.1:{local_port} -m {method} -k {password} "
+        "--protocol tunnel -f {target}"
+    ),
 )
 
 GO_SHADOWSOCKS2 = Implementation(
     "go-shadowsocks2",
     ("aes-128-gcm", "aes-256-gcm", "chacha20-ietf-poly1305"),
     client=_words(
-        "{go-shadowsocks2} -c ss://{METHOD}:{password}@127.0.0.1:{server_port} -socks 127.0.0.1:{local_port}"
+        "{go-shadowsocks2} -c ss://{METHOD}:{password}@127.0.0.1:{server_port} -socks 127.0.0.1:{local_port} -u"
     ),
-    server=_words("{go-shadowsocks2} -s ss://{METHOD}:{password}@127.0.0.1:{server_port}"),
+    server=_words("{go-shadowsocks2} -s ss://{METHOD}:{password}@127.0.0.1:{server_port} -udp"),
     loses_half_close="it passes no EOF on and gives up five seconds after the first",
 )
 
@@ -109,12 +136,15 @@ SHADOWSOCKS_GO = Implementation(
     server=_words("{shadowsocks-go} -confPath server.json -logLevel warn"),
     files={
         "client.json": '{"servers": [{"name": "in", "protocol": "socks5", '
-        + _TCP_LISTENER % "{local_port}"
+        + _LISTENERS % ("{local_port}", "{local_port}")
         + '}], "clients": [{"name": "out", "protocol": "{method}", "endpoint": "127.0.0.1:{server_port}", '
-        '"enableTCP": true, "psk": "{password}"}]}',
+        + _BOTH
+        + ', "psk": "{password}"}]}',
         "server.json": '{"servers": [{"name": "in", "protocol": "{method}", '
-        + _TCP_LISTENER % "{server_port}"
-        + ', "psk": "{password}"}], "clients": [{"name": "out", "protocol": "direct", "enableTCP": true}]}',
+        + _LISTENERS % ("{server_port}", "{server_port}")
+        + ', "psk": "{password}"}], "clients": [{"name": "out", "protocol": "direct", '
+        + _BOTH
+        + "}]}",
     },
 )
 
@@ -157,9 +187,24 @@ def need(name: str) -> None:
     """Skip the test where a peer is missing; in CI, where everything is to be present, fail it."""
     peer = installed.PEERS[name]
     reason = peer.missing()
-    if reason is None:
-        return
-    if os.environ.get("CI", "false") != "false" and not peer.excused():
+    if reason is not None:
+        _lacking(reason, excused=peer.excused())
+
+
+def need_package(name: str, *modules: str) -> None:
+    """The same for a Python package.
+
+    To be called by a test or a fixture: the quick suite looks at these files too, in environments without packages.
+    """
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            _lacking(f"{module} is not here: pip install {name}", excused=False)
+
+
+def _lacking(reason: str, *, excused: bool) -> None:
+    if os.environ.get("CI", "false") != "false" and not excused:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
 
@@ -171,14 +216,21 @@ def password_for(method: str) -> str:
     return base64.b64encode(os.urandom(16 if "aes-128" in method else 32)).decode("ascii")
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunningPair:
-    """port is where the client takes SOCKS5."""
+    """port is where the client takes SOCKS5, or what is for its tunnel; server_port where the server listens."""
 
     pair: Pair
     port: int
+    server_port: int
     client: Program
     server: Program
+    start_server: Callable[[], Program]
+
+    def restart_server(self) -> None:
+        """It forgets all that it knew."""
+        self.server.stop()
+        self.server = self.start_server()
 
     def check(self) -> None:
         """Both still run, and pyss met no error of its own."""
@@ -189,8 +241,11 @@ class RunningPair:
 
 
 @contextmanager
-def running(pair: Pair, folder: Path) -> Iterator[RunningPair]:
-    """Server and client of the pair, listening; both ended afterwards."""
+def running(pair: Pair, folder: Path, tunnel_to: str = "") -> Iterator[RunningPair]:
+    """Server and client of the pair, listening for TCP; both ended afterwards.
+
+    tunnel_to  HOST:PORT; the client is a tunnel to there
+    """
     values = {
         "python": PYTHON,
         "method": pair.method,
@@ -199,15 +254,21 @@ def running(pair: Pair, folder: Path) -> Iterator[RunningPair]:
         "server_port": str(free_port()),
         "local_port": str(free_port()),
         "folder": str(folder),
+        "target": tunnel_to,
     }
     started: list[Program] = []
+
+    def start(side: Implementation, role: str, port: str) -> Program:
+        program = _start(side, role, values, folder)
+        started.append(program)
+        program.wait_listening(int(values[port]))
+        return program
+
+    start_server = partial(start, pair.server, "server", "server_port")
     try:
-        for role, side, port in (("server", pair.server, "server_port"), ("client", pair.client, "local_port")):
-            program = _start(side, role, values, folder)
-            started.append(program)
-            program.wait_listening(int(values[port]))
-        server, client = started
-        yield RunningPair(pair, int(values["local_port"]), client, server)
+        server = start_server()
+        client = start(pair.client, "tunnel" if tunnel_to else "client", "local_port")
+        yield RunningPair(pair, int(values["local_port"]), int(values["server_port"]), client, server, start_server)
     finally:
         for program in reversed(started):
             program.stop()
@@ -220,7 +281,8 @@ def _start(side: Implementation, role: str, values: Mapping[str, str], folder: P
         known.update((program, str(peer.find(program))) for program in peer.programs)
     for name, text in side.files.items():
         (folder / name).write_text(_fill(text, known), "utf-8")
-    argv = [_fill(word, known) for word in (side.client if role == "client" else side.server)]
+    lines = {"client": side.client, "server": side.server, "tunnel": side.tunnel}
+    argv = [_fill(word, known) for word in lines[role]]
     return Program(argv, folder / f"{role}-{side.name}.log", clean_environment())
 
 

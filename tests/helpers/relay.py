@@ -15,22 +15,29 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Optional, TypeVar
 
 import pytest
 
 from pyss.address import Address
+from pyss.limits import PacketLimits
 from pyss.net.clock import monotonic, wall
 from pyss.net.dialer import Dialer, Names
 from pyss.net.epoll import default_selector
 from pyss.net.loop import Loop
 from pyss.net.resolver import Resolver
+from pyss.net.sockets import datagram_socket, new_datagram
 from pyss.protocol.credentials import Credentials
 from pyss.protocol.keyring import Keyring
+from pyss.protocol.packet import server_packets
 from pyss.protocol.replay import SaltFilter2017, SaltMemory2022
-from pyss.relay.inbounds import Inbound, Mixed, PlainHttpForward, ShadowsocksServed
+from pyss.relay import packet_ways
+from pyss.relay.associate import Associating
+from pyss.relay.datagrams import Associations, MaximumTransmissionUnit, PacketPort
+from pyss.relay.inbounds import Inbound, Mixed, PlainHttpForward, ShadowsocksServed, Tunnel
 from pyss.relay.outbounds import Direct, Outbound, Shadowsocks, ShadowsocksServer
+from pyss.relay.packet_inbounds import ServedPackets, TunnelPackets
 from pyss.relay.policy import DestinationPolicy
 from pyss.relay.service import Limits, Service
 
@@ -132,6 +139,9 @@ class RunningRelay:
     log: Log
     local: Optional[Service]
     server: Optional[Service]
+    local_packets: Optional[Associations] = None
+    server_packets: Optional[Associations] = None
+    ports: list[PacketPort] = field(default_factory=list)
 
     @property
     def local_port(self) -> int:
@@ -186,6 +196,9 @@ def relay(
     verbose: bool = True,
     debug: bool = False,
     crypto: Optional[str] = None,
+    packets: Optional[PacketLimits] = None,
+    tunnel: Optional[Address] = None,
+    mtu: int = 0,
 ) -> Iterator[RunningRelay]:
     """A local proxy and a Shadowsocks server under one loop, which are ended and checked for faults at the end.
 
@@ -196,6 +209,8 @@ def relay(
     server_at        where the local proxy finds its server, if not in this relay
     direct           the local proxy goes straight to its targets, without Shadowsocks
     debug            the loop fills its scratch with rubbish after each callback
+    packets          relay UDP too, within these limits
+    tunnel           the local end is a tunnel to this target
     """
     thread = LoopThread(selector, debug=debug)
     loop, log = thread.loop, Log()
@@ -208,6 +223,9 @@ def relay(
         made.listen(HOST, 0)
         return made
 
+    def unit(table: Associations) -> Optional[MaximumTransmissionUnit]:
+        return MaximumTransmissionUnit(mtu, table) if mtu else None
+
     def start() -> RunningRelay:
         running = RunningRelay(thread, log, None, None)
         policy = DestinationPolicy(forbidden, allowed)
@@ -216,13 +234,29 @@ def relay(
             memory = SaltMemory2022() if method.startswith("2022-") else SaltFilter2017()
             way_out = Direct(Dialer(loop, found, policy.check))
             running.server = service(ShadowsocksServed(keyring, memory, monotonic), way_out, limits)
+            if packets is not None:
+                running.server_packets = table = Associations(loop, log, packets)
+                served = ServedPackets(server_packets(keyring, SaltFilter2017(), monotonic), unit(table))
+                straight = packet_ways.Direct(found, policy.check, new_datagram)
+                sock = datagram_socket(HOST, running.server_port)
+                running.ports.append(PacketPort(table, sock, served, straight, "server", running.server.connecting))
         if with_local:
             outbound: Outbound = Direct(Dialer(loop, found, policy.check))
             if not direct:
                 at = server_at or (HOST, running.server_port)
                 keyring = Keyring.of(method, client_password or secret, clock, crypto)
                 outbound = Shadowsocks([ShadowsocksServer(Dialer(loop, found), Address.of(*at), keyring, log)])
-            running.local = service(Mixed(Credentials(credentials), forward), outbound, local_limits or limits)
+            inbound: Inbound = Mixed(Credentials(credentials), forward)
+            if packets is not None and isinstance(outbound, Shadowsocks):
+                running.local_packets = table = Associations(loop, log, packets)
+                through = packet_ways.ThroughServers(outbound, found, new_datagram, unit(table))
+                inbound = Mixed(Credentials(credentials), forward, Associating(table, through, datagram_socket))
+                if tunnel is not None:
+                    sock, packet_inbound = datagram_socket(HOST, 0), TunnelPackets(tunnel)
+                    running.ports.append(PacketPort(table, sock, packet_inbound, through, "tunnel"))
+            if tunnel is not None:
+                inbound = Tunnel(tunnel)
+            running.local = service(inbound, outbound, local_limits or limits)
         return running
 
     running = thread.call(start)
@@ -234,6 +268,12 @@ def relay(
             for service in (running.local, running.server):
                 if service is not None:
                     service.shut_down()
+            for port in running.ports:
+                port.close()
+            for table in (running.local_packets, running.server_packets):
+                if table is not None:
+                    table.close()
+                    assert not len(table)
             resolver.close()
 
         thread.call(stop)

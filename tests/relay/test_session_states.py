@@ -7,14 +7,18 @@ import socket
 from typing import Any, Callable, Optional
 
 import pytest
+from helpers.datagrams import SocksAssociation, packet_target
 from helpers.relay import HOST, PATIENT, RunningRelay, relay
 from helpers.streaming import HandMadeClient, reset
 from helpers.traffic import Target, echo, receive_exactly, socks5_connect, target
 
 import pyss.relay.session as module
+from pyss.address import Address
+from pyss.limits import PacketLimits
 from pyss.net.channel import Channel
 from pyss.relay.service import Limits
 from pyss.relay.session import (
+    ASSOCIATED,
     CLOSED,
     DIALING,
     DRAINING,
@@ -182,6 +186,12 @@ def plain_http_that_is_answered_to_the_end(running: RunningRelay, server: Target
     _plain_http(running, b"linger")
 
 
+@play((GREETING, ASSOCIATED), (ASSOCIATED, CLOSED))
+def datagrams_for_a_while(running: RunningRelay, server: Target) -> None:
+    with packet_target() as echoing, SocksAssociation(running.local_port) as client:
+        assert client.ask(Address.of(HOST, echoing.port), b"hello") == b"hello"
+
+
 @pytest.mark.parametrize("arrow", ARROWS, ids=[f"{STATES[source]}-{STATES[sink]}" for source, sink in ARROWS])
 def test_every_arrow_is_taken_by_a_real_session(arrow: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[tuple[int, int]] = []
@@ -194,7 +204,8 @@ def test_every_arrow_is_taken_by_a_real_session(arrow: tuple[int, int], monkeypa
         taken.append((before, state))
 
     monkeypatch.setattr(Session, "_enter", recorded)
-    with relay(forward=forward, limits=Limits(linger=0.2, greeting=30.0)) as running, target(echo) as server:
+    limits = Limits(linger=0.2, greeting=30.0)
+    with relay(forward=forward, limits=limits, packets=PacketLimits()) as running, target(echo) as server:
         PLAYS[arrow](running, server)
         running.until_idle()
     assert arrow in taken
