@@ -16,7 +16,7 @@ from helpers.relay import HOST, KEY_2022, PATIENT, SELECTORS, RunningRelay, Sele
 
 from pyss.address import Address
 from pyss.crypto.methods import METHODS
-from pyss.errors import NameNotFound
+from pyss.errors import DialTimeout, NameNotFound
 from pyss.limits import PacketLimits
 from pyss.net.clock import monotonic, wall
 from pyss.net.sockets import datagram_socket
@@ -460,6 +460,22 @@ def test_so_many_packets_wait_and_no_more() -> None:
         running.thread.until(lambda: len(names.asked) == 1)
         names.answer(running, "3.test", HOST)
         assert target.wait_for(9)[-1] == b"later"
+
+
+@every_selector
+def test_ten_names_that_never_resolve_stall_nobody(selector: SelectorFactory) -> None:
+    """Neither another client nor other targets of the same one; nor do they keep a place for good."""
+    names: Any = Names()
+    with associated(selector, names=names) as (running, client, target), SocksAssociation(running.local_port) as other:
+        for number in range(10):
+            client.send(Address.of(f"never{number}.test", 7), b"lost")
+        running.thread.until(lambda: len(names.asked) == 10)
+        for _ in range(20):
+            assert client.ask(Address.of(HOST, target.port), b"the same client") == b"the same client"
+            assert other.ask(Address.of(HOST, target.port), b"another") == b"another"
+        for number in range(10):
+            names.answer(running, f"never{number}.test", error=DialTimeout("no name server answers"))
+        until_dropped(running, "server", "dial-timeout", 10)
 
 
 def test_a_name_that_is_not_found_costs_its_packets() -> None:
