@@ -38,9 +38,16 @@ setup(
     extras_require={
         "qr": ["segno>=1.5"],
         "dns": ["dnspython>=2.3"],
+        # Windows has an icon of its own.
+        "tray": ["pystray>=0.19.4; sys_platform != 'win32'", "pillow>=9; sys_platform != 'win32'"],
+        "scan": [
+            # The last one with wheels for 3.9; what came after would be compiled there.
+            *("zxing-cpp>=2.3,<3; python_version < '3.10'", "zxing-cpp>=2.3; python_version >= '3.10'", "pillow>=9"),
+        ],
         "test": [
-            *("pytest>=7.4", "pytest-xdist>=3.5", "hypothesis>=6.80", "segno>=1.5", "dnspython>=2.3"),
-            f"aioquic>=1.2; {WHEELS}",
+            *("pytest>=7.4", "pytest-xdist>=3.5", "hypothesis>=6.80", "segno>=1.5", "dnspython>=2.3", "setuptools>=71"),
+            *(f"{package}; {WHEELS}" for package in ("aioquic>=1.2", "pillow>=9")),
+            f"zxing-cpp>=2.3; python_version >= '3.10' and {WHEELS}",
         ],
         "lint": ["ruff==0.17.6"],
         "types": ["mypy==2.4.1", "dnspython>=2.3"],
@@ -50,7 +57,8 @@ setup(
             "pyss = pyss.app.cli:main",
             "sslocal = pyss.app.cli:main_sslocal",
             "ssserver = pyss.app.cli:main_ssserver",
-        ]
+        ],
+        "gui_scripts": ["pyss-tray = pyss.desktop.tray_main:main"],
     },
     classifiers=[
         "Development Status :: 4 - Beta",

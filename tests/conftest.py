@@ -6,7 +6,9 @@ import faulthandler
 import gc
 import itertools
 import os
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -28,6 +30,25 @@ _terminal = pytest.StashKey[int]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_terminal] = os.dup(2)  # output is not captured yet
+
+
+if sys.platform == "win32":
+    from helpers.windows import excused, prepare_for_wine, skip_what_waits_in_vain, under_wine
+
+    if under_wine():
+        prepare_for_wine()
+
+        def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+            skip_what_waits_in_vain(items)
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Any:
+            report = yield
+            if report.failed and call.excinfo is not None:
+                reason = excused(item.name, str(call.excinfo.value))
+                if reason is not None:
+                    report.outcome, report.wasxfail = "skipped", reason
+            return report
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

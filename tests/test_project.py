@@ -79,7 +79,7 @@ def test_every_package_is_declared_with_its_type_marker() -> None:
 
 
 def test_sources_are_syntax_of_the_oldest_python() -> None:
-    for path in [*(ROOT / "pyss").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
+    for path in [*(ROOT / "pyss").rglob("*.py"), *(ROOT / "scripts").rglob("*.py")]:
         ast.parse(path.read_text("utf-8"), str(path), feature_version=(3, 9))
 
 

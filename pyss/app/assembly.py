@@ -47,12 +47,14 @@ from ..relay.associate import Associating
 from ..relay.datagrams import Associations, MaximumTransmissionUnit, PacketInbound, PacketOutbound, PacketPort
 from ..relay.inbounds import Inbound, Mixed, PlainHttpForward, ShadowsocksServed, Tunnel, refuse_association
 from ..relay.outbounds import Direct, Outbound, Shadowsocks, ShadowsocksServer
+from ..relay.pac import PacServer
 from ..relay.packet_inbounds import ServedPackets, TunnelPackets
 from ..relay.policy import DestinationPolicy
 from ..relay.service import Limits, Service
 from . import config_locals
 from .config import LocalConfig, Server, ServerConfig, Timeouts
 from .journal import report
+from .pac_lists import PacLists
 from .ports import Options, Ports, open_ports
 from .settings import TCP_ONLY, Mode, read_file
 
@@ -148,7 +150,8 @@ class Assembly:
         mode = config.mode
         associate = Associating(self.table, through, self._bind_datagrams) if mode.udp else refuse_association
         forward = plain_http_forward()
-        inbound = Mixed(Credentials(config.credentials), forward, associate, connects=mode.tcp)
+        pac = PacServer(PacLists(config.pac_direct, config.pac_proxied, report), bool(config.credentials))
+        inbound = Mixed(Credentials(config.credentials), forward, associate, connects=mode.tcp, serve_pac=pac)
         what = "local proxy" if mode.tcp else "local proxy for UDP"
         service = self._service(what, inbound, way, config.timeouts)
         for host, port in config.listen:

@@ -15,9 +15,9 @@ from ..net.loop import Loop
 from . import options
 from .assembly import Assembly, announce
 from .config import LocalConfig, ServerConfig
-from .journal import open_journal, printable
-from .options import Ciphers, Demo, GenerateKey, RunLocal, RunServer, Show, Url
-from .process import Process
+from .journal import KeptWords, open_journal, printable
+from .options import Ciphers, Demo, GenerateKey, RunLocal, RunServer, Show, SystemProxy, Url
+from .process import Process, log_without_console
 
 
 def main(argv: Optional[Sequence[str]] = None, program: str = "pyss") -> int:
@@ -48,7 +48,16 @@ def main_ssserver() -> int:
 
 
 def _open_missing_streams() -> None:
-    """Whoever started us may have closed some: a socket must not get the number of one of them."""
+    """Whoever started us may have closed some: a socket must not get the number of one of them.
+
+    What is said has to go somewhere where there is no console to say it.
+    """
+    kept = log_without_console()
+    if sys.stderr is None and kept is not None:
+        try:
+            sys.stderr = KeptWords(kept)
+        except OSError:
+            pass
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
@@ -94,6 +103,10 @@ def _run(command: options.Command) -> int:
 
         print(ciphers.listed(command.crypto, as_json=command.json, bench=command.bench), flush=True)
         return 0
+    if isinstance(command, SystemProxy):
+        from ..desktop import proxy_command
+
+        return proxy_command.run(command, sys.stdout, lambda text: _complain("pyss proxy", text, 0), os.environ)
     if isinstance(command, Demo):
         from . import demo
 

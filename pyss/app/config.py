@@ -34,6 +34,7 @@ __all__ = ["LocalConfig", "Server", "ServerConfig", "Source", "Timeouts", "read_
 
 DEFAULT_FILE = "config.json"
 LEAST_MTU = 576  # bytes; RFC 791
+PAC_LISTS = ("pac_direct", "pac_proxied")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class LocalConfig:
     crypto       the backend to use, None for the best of each method
     verbosity    0 as usual, 1 and 2 more, -1 warnings only, -2 errors only
     notes        warnings to log, in order
+    pac_direct   name of the file with domains that the PAC file leads past the proxy, None without one
+    pac_proxied  the same for those that it leads through it, and then no others
     """
 
     listen: tuple[tuple[str, int], ...]
@@ -85,6 +88,8 @@ class LocalConfig:
     verbosity: int = 0
     log_file: Optional[str] = None
     notes: tuple[str, ...] = ()
+    pac_direct: Optional[str] = None
+    pac_proxied: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,12 @@ def read_local(source: Source, protocol: str = PROXY) -> LocalConfig:
         if ends.want(kind) and not any(getattr(server.mode, kind) for server in servers):
             raise settings.missing(f"no server relays {kind.upper()}", "look at the mode of each")
     common = _common(settings, servers)
-    return LocalConfig(listen, servers, credentials, ends.mode, ends.tunnels, ends.redirects, *common)
+    direct, proxied = (None if node is None else values.path(node) for node in map(settings.get, PAC_LISTS))
+    return LocalConfig(
+        *(listen, servers, credentials, ends.mode, ends.tunnels, ends.redirects, *common),
+        pac_direct=direct,
+        pac_proxied=proxied,
+    )
 
 
 def read_server(source: Source) -> ServerConfig:

@@ -83,6 +83,7 @@ TOP_LEVEL = _table(
     ("tunnel_remote tunnel_remote_port tunnel_port tunnel_address forward_address forward_port", Rule(OBEY)),
     ("manager_port", Rule(SKIP)),  # nothing without `manager_address`
     ("mtu udp_timeout udp_max_associations", Rule(OBEY)),
+    ("pac_direct pac_proxied", Rule(OBEY)),
     ("udp_mtu", Rule(OBEY, name="mtu")),
     ("pid_file", Rule(NOTE, "a pid file belongs to running in the background, which is not available yet; ignored")),
     ("use_syslog", Rule(NOTE, "the log goes to standard error or to log_file; ignored")),

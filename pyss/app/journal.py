@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Optional, TextIO
 
@@ -24,6 +26,54 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 _NAMES = {number: logging.getLevelName(number) for number in LEVELS.values()}
 
 _logger = logging.getLogger("pyss")
+
+
+MOST_KEPT = 4 << 20  # bytes of a file that nobody asked for; one earlier one is kept beside it
+
+
+class KeptWords(io.TextIOBase):
+    """A file in place of standard error, for a process without a console.
+
+        pyss.log      what is written, UTF-8; at MOST_KEPT bytes it becomes
+        pyss.log.old
+
+    Raises OSError when it cannot be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self._open("a")
+
+    def write(self, text: str) -> int:
+        self._written += self._file.write(text.encode("utf-8", "backslashreplace"))
+        if self._written >= MOST_KEPT:
+            self._turn()
+        return len(text)
+
+    def flush(self) -> None:
+        if not self.closed:
+            self._file.flush()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def close(self) -> None:
+        super().close()
+        self._file.close()
+
+    def _open(self, mode: str) -> None:
+        self._file = open(self._path, mode + "b")  # noqa: SIM115
+        self._written = self._file.tell()
+
+    def _turn(self) -> None:
+        self._file.close()
+        mode = "a"
+        try:
+            os.replace(self._path, self._path + ".old")
+        except OSError:  # another process writes into it too: Windows moves no open file
+            mode = "w"
+        self._open(mode)
 
 
 class _Formatter(logging.Formatter):

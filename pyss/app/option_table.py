@@ -21,6 +21,7 @@ COMMANDS = {
     "genkey": "make a key or a password",
     "url": "make ss:// URLs from options or a configuration; show what is in some",
     "ciphers": "list the methods, who carries them out here, and how fast",
+    "proxy": "show, set or restore the proxy setting of this desktop",
     "demo": "server, client and a web page on this machine, to see the relay work",
 }
 LATER = ("manager",)  # commands that are understood and not available yet
@@ -32,6 +33,7 @@ USAGE = {
     "genkey": "[-m METHOD]",
     "url": "[OPTION...] | [--json] [--qr] URL... | -",
     "ciphers": "[--bench] [--json] [--crypto NAME]",
+    "proxy": "[--global HOST:PORT | --pac URL | --off | --restore]",
     "demo": "[--once] [OPTION...]",
 }
 ADDRESS = {
@@ -67,7 +69,7 @@ class Option(NamedTuple):
 _CLIENTS = "local tunnel redir"
 _ENDS = f"{_CLIENTS} server"
 _ADDRESSED = f"{_ENDS} url"
-_EVERY = f"{_ADDRESSED} genkey ciphers demo"
+_EVERY = f"{_ADDRESSED} genkey ciphers proxy demo"
 
 OPTIONS = (
     Option(_ADDRESSED, "-c --config", "config", "FILE", "configuration, JSON; default ./config.json if it exists"),
@@ -89,6 +91,8 @@ OPTIONS = (
     Option(_CLIENTS, "-l --local-port", "local_port", "PORT", "port to listen on, default 1080; 0 for any"),
     Option("local", "--auth", "auth_file", "FILE", "who may use the proxy: JSON list of user_name and password"),
     Option("local", "--user-pass", "user_pass", "NAME:PASSWORD", "the same for one, visible in `ps`; repeatable"),
+    Option("local", "--pac-direct", "pac_direct", "FILE", "domains that /proxy.pac leads past the proxy, a line each"),
+    Option("local", "--pac-proxied", "pac_proxied", "FILE", "domains that it leads through it, and then no others"),
     Option(
         "server",
         "--forbidden-ip",
@@ -137,6 +141,10 @@ OPTIONS = (
     Option("ciphers", "--json", "json", "", "as JSON"),
     Option("ciphers", "--bench", "bench", "", "measure each, too; takes a few seconds"),
     Option("url", "--qr", "qr", "", "show a QR code in the terminal"),
+    Option("proxy", "--global", "global", "HOST:PORT", "all programs through this proxy"),
+    Option("proxy", "--pac", "pac", "URL", "as the PAC file there says; pyss local has one at http://HOST:PORT/proxy.pac"),
+    Option("proxy", "--off", "off", "", "no proxy"),
+    Option("proxy", "--restore", "restore", "", "what was there before pyss set it"),
     Option("demo", "--once", "once", "", "exit after one request: 0 if it went well, 1 if not"),
     Option(_ENDS, "--log-file", "log_file", "FILE", "log there instead of standard error"),
     Option(f"{_ENDS} demo", "-v --verbose", "verbose", "", "log more; -vv still more", 1),

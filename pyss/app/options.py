@@ -97,7 +97,19 @@ class Demo:
     verbosity: int = 0
 
 
-Command = Union[Show, RunLocal, RunServer, GenerateKey, Url, Ciphers, Demo]
+@dataclass(frozen=True)
+class SystemProxy:
+    """Show or change the proxy setting of the desktop.
+
+    action  "show", "global", "pac", "off" or "restore"
+    value   of "global" and "pac", as given
+    """
+
+    action: str
+    value: str = ""
+
+
+Command = Union[Show, RunLocal, RunServer, GenerateKey, Url, Ciphers, SystemProxy, Demo]
 
 
 def parse(argv: Sequence[str], program: str, environ: Mapping[str, str], read_file: ReadFile = read_file) -> Command:
@@ -241,6 +253,8 @@ class _Line:
             return _version()
         if self._name == "genkey":
             return GenerateKey(str(self._last("method") or DEFAULT_METHOD))
+        if self._name == "proxy":
+            return self._system_proxy()
         if self._name in ("ciphers", "demo"):
             given = self._last("crypto")
             crypto = None if given is None else str(given)
@@ -254,6 +268,15 @@ class _Line:
         if self._name == "server":
             return RunServer(config.read_server(source))
         return self._url(keys, source)
+
+    def _system_proxy(self) -> SystemProxy:
+        spelled = {given.option.key: given.spelling for given in self._given}
+        if len(spelled) > 1:
+            raise UsageError(f"{' and '.join(spelled.values())} contradict each other; give one of them")
+        for key in spelled:
+            value = self._last(key)
+            return SystemProxy(key, value if isinstance(value, str) else "")
+        return SystemProxy("show")
 
     def _url(self, keys: set[str], source: Source) -> Url:
         json, qr = "json" in keys, "qr" in keys

@@ -1,4 +1,4 @@
-"""The process around the loop: signals, Ctrl-C, memory.
+"""The process around the loop: signals, Ctrl-C, memory, a process without a console.
 
 One of the few files that may look at `sys.platform`.
 """
@@ -6,15 +6,29 @@ One of the few files that may look at `sys.platform`.
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
-from typing import Any
+from typing import Any, Optional
 
 from ..net.loop import Loop
 from ..relay.service import Service
 from .journal import report
 
 GRACE = 30.0  # seconds that sessions may go on after the first SIGTERM
+
+
+def log_without_console() -> Optional[str]:
+    """The file for what standard error would get; None where that is nothing to wish for.
+
+    Windows starts programs of the desktop (pythonw.exe) without standard streams, and whoever started one so sees
+    nothing.  On other systems it is closed on purpose.
+    """
+    if sys.platform == "win32":
+        folder = os.environ.get("LOCALAPPDATA") or os.path.join(os.path.expanduser("~"), "AppData", "Local")
+        return os.path.join(folder, "pyss", "pyss.log")
+    else:
+        return None
 
 
 class Process:

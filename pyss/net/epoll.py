@@ -3,8 +3,8 @@
 The standard library's builds a named tuple and touches two dictionaries at every change of events and
 asks the kernel for as many events as there are descriptors, a 120 KB array at each wake-up with 10,000
 idle sessions.  This one keeps one mutable key per descriptor in a list.  It serves exactly where
-`selectors.DefaultSelector` would choose epoll; everywhere else, and in the tests of every run, the
-standard library's selectors serve the same loop.
+`selectors.DefaultSelector` would choose epoll; Windows has `wsapoll`; everywhere else, and in the tests of
+every run, the standard library's selectors serve the same loop.
 """
 
 from __future__ import annotations
@@ -147,7 +147,12 @@ if sys.platform == "linux":
 
 
 def default_selector() -> selectors.BaseSelector:
-    """The best selector of this platform: epoll, kqueue, poll or select."""
+    """The best selector of this platform: epoll, kqueue, WSAPoll, poll or select."""
     if sys.platform == "linux" and hasattr(select, "epoll"):
         return EpollSelector()
+    if sys.platform == "win32":
+        from . import wsapoll
+
+        if wsapoll.usable():
+            return wsapoll.WSAPollSelector()
     return selectors.DefaultSelector()

@@ -14,7 +14,7 @@ from typing import Callable, Optional
 from .channel import Channel
 from .loop import READ, Loop
 from .socket_options import inherits, keep_alive_of, prepare_accepted
-from .sockets import EXHAUSTED, WOULD_BLOCK, Socket, SocketAddress, acceptor, errno_text
+from .sockets import EXHAUSTED, MORE_SOCKETS, WOULD_BLOCK, Socket, SocketAddress, acceptor, errno_text
 from .timers import Timer
 
 RETRY_AFTER = 1.0  # seconds
@@ -103,7 +103,7 @@ class Listener:
         self._retry = self._loop.call_later(RETRY_AFTER, self._try_again, self)
         if self._loop.now - self._complained >= COMPLAIN_EVERY:
             self._complained = self._loop.now
-            self._complain(f"accepting pauses until sessions end: {reason}; raise the limit of open files (ulimit -n)")
+            self._complain(f"accepting pauses until sessions end: {reason}; {MORE_SOCKETS}")
 
     def _try_again(self) -> None:
         self._retry = None

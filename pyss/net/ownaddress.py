@@ -23,6 +23,7 @@ _NO_WAY = frozenset(
     {
         *(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL),
         *(errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EINVAL, errno.EACCES, errno.EPERM),
+        *(10013, 10022),  # WSAEACCES and WSAEINVAL, which older Pythons for Windows leave as they are
     }
 )
 

@@ -47,12 +47,25 @@ else:
 # than 128 KiB, and what is read in one go is sent in one go.
 READ_SIZE = 96 * 1024 if sys.platform == "win32" else 512 * 1024
 
-_CONNECTING = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, errno.EINTR})
-if sys.platform == "win32":
-    _CONNECTING |= {errno.WSAEWOULDBLOCK, errno.WSAEINPROGRESS}
+# Windows has numbers of its own for sockets (winsock2.h), 10000 and more.  They are nobody else's, so they stand in the
+# same tables on every system, where the tests of every run look at them.
+_WINSOCK = 10000
+_WSAEINTR, _WSAEWOULDBLOCK, _WSAEINPROGRESS, _WSAEALREADY = 10004, 10035, 10036, 10037
+_WSAEMFILE, _WSAENOBUFS = 10024, 10055
 
-# An accept() that failed for want of something the whole process or machine is short of.
-EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_CONNECTING = frozenset(
+    {
+        *(0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, errno.EINTR),
+        *(_WSAEWOULDBLOCK, _WSAEINPROGRESS, _WSAEALREADY, _WSAEINTR),
+    }
+)
+
+# An accept() that failed for want of something the whole process or machine is short of, and what helps then.
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, _WSAEMFILE, _WSAENOBUFS})
+if sys.platform == "win32":
+    MORE_SOCKETS = "Windows lets one process wait for so many; a second one, at another port, takes as many again"
+else:
+    MORE_SOCKETS = "raise the limit of open files (ulimit -n)"
 
 _DIAL_ERRORS: dict[int, type[DialError]] = {
     errno.ECONNREFUSED: ConnectionRefused,
@@ -61,18 +74,13 @@ _DIAL_ERRORS: dict[int, type[DialError]] = {
     errno.EHOSTUNREACH: HostUnreachable,
     errno.EHOSTDOWN: HostUnreachable,
     errno.ETIMEDOUT: DialTimeout,
+    10061: ConnectionRefused,  # WSAECONNREFUSED
+    10051: NetworkUnreachable,  # WSAENETUNREACH
+    10050: NetworkUnreachable,  # WSAENETDOWN
+    10065: HostUnreachable,  # WSAEHOSTUNREACH
+    10064: HostUnreachable,  # WSAEHOSTDOWN
+    10060: DialTimeout,  # WSAETIMEDOUT
 }
-if sys.platform == "win32":
-    _DIAL_ERRORS.update(
-        {
-            errno.WSAECONNREFUSED: ConnectionRefused,
-            errno.WSAENETUNREACH: NetworkUnreachable,
-            errno.WSAENETDOWN: NetworkUnreachable,
-            errno.WSAEHOSTUNREACH: HostUnreachable,
-            errno.WSAEHOSTDOWN: HostUnreachable,
-            errno.WSAETIMEDOUT: DialTimeout,
-        }
-    )
 
 
 def dial_error(number: int, where: str) -> DialError:
@@ -81,6 +89,9 @@ def dial_error(number: int, where: str) -> DialError:
 
 
 def errno_text(number: int) -> str:
+    """What the system calls that error."""
+    if sys.platform == "win32" and number >= _WINSOCK:  # which strerror() does not know
+        return socket.errorTab.get(number, f"Windows Error {number}").rstrip(".")
     return os.strerror(number)
 
 
@@ -264,7 +275,9 @@ def hosts_file() -> str:
 def raise_descriptor_limit() -> int:
     """Lift the soft limit of open files to the hard one; returns how many sockets may be open."""
     if sys.platform == "win32":
-        return 512  # what select() takes there
+        from . import wsapoll
+
+        return wsapoll.SOCKETS if wsapoll.usable() else 512  # what select() takes there
     else:
         import resource
 

@@ -82,6 +82,9 @@ class Timers:
                 self.due = deadline
                 return None
             else:
-                return heappop(heap)[2]
+                heappop(heap)
+                if self.dead > _REBUILD_AT:  # of what is left more may be dead than alive
+                    self.rebuild()
+                return timer
         self.due = NEVER
         return None

@@ -2,6 +2,10 @@
 
 Requests of plain HTTP do not fit "one dialogue, one target": a connection carries several, to different
 hosts.  The script recognises them and hands everything over, unread, as `PlainHttp`.
+
+    CONNECT example.org:443 HTTP/1.1          Request
+    GET http://example.org/ HTTP/1.1          PlainHttp
+    GET /proxy.pac HTTP/1.1                   PacRequest: for the proxy itself, in origin form (RFC 9112 section 3.2.1)
 """
 
 from __future__ import annotations
@@ -33,6 +37,9 @@ STATUS = {
 _BAD_GATEWAY = (502, "Bad Gateway")
 CHALLENGE = 'Basic realm="pyss", charset="UTF-8"'
 
+PAC_PATH = b"/proxy.pac"
+_PAC_REQUESTS = (b"GET " + PAC_PATH, b"HEAD " + PAC_PATH)
+
 
 class PlainHttp:
     """The client speaks plain HTTP; `data` is all that it has said."""
@@ -41,6 +48,21 @@ class PlainHttp:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+
+
+class PacRequest(PlainHttp):
+    """The client wants the proxy's own PAC file.
+
+    host       what the client calls the proxy: the value of Host, None without one
+    head_only  whether it wants no more than the headers
+    """
+
+    __slots__ = ("head_only", "host")
+
+    def __init__(self, data: bytes, host: Optional[bytes], head_only: bool) -> None:
+        super().__init__(data)
+        self.host = host
+        self.head_only = head_only
 
 
 def accepted(bound: tuple[Any, ...]) -> bytes:
@@ -82,10 +104,16 @@ def check_authorization(value: Optional[bytes], credentials: Credentials) -> Non
 def http(io: Dialogue[Any], credentials: Credentials) -> Script[Union[Request, PlainHttp]]:
     """Raises ProtocolError, after the reply that says so."""
     method = yield from io.peek(8)
-    if method != b"CONNECT ":
+    of_pac = any(wanted.startswith(method) for wanted in _PAC_REQUESTS)
+    if of_pac:
+        start = yield from io.peek(len(_PAC_REQUESTS[1]) + 1)  # the shortest request has more
+        of_pac = any(start.startswith((wanted + b" ", wanted + b"?")) for wanted in _PAC_REQUESTS)
+    if method != b"CONNECT " and not of_pac:
         return PlainHttp(io.rest())
     try:
         head = yield from io.take_until(b"\r\n\r\n", LONGEST_HEAD)
+        if of_pac:
+            return _parse_pac(head, io.rest())
         target = _parse_connect(head, credentials)
     except PyssError as error:
         io.reply(refused(error))
@@ -93,17 +121,35 @@ def http(io: Dialogue[Any], credentials: Credentials) -> Script[Union[Request, P
     return Request(target, io.rest(), accepted, refused)
 
 
-def _parse_connect(head: bytes, credentials: Credentials) -> Address:
+def _parse_head(head: bytes, form: str) -> tuple[list[bytes], list[tuple[bytes, bytes]]]:
+    """The three words of the request line, and the headers, with their names in lower case."""
     request_line, *lines = head[:-4].split(b"\r\n")
     words = request_line.split(b" ")
     if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
-        raise ProtocolError("the request line is not CONNECT HOST:PORT HTTP/1.1")
-    authorization = None
+        raise ProtocolError(f"the request line is not {form} HTTP/1.1")
+    headers = []
     for line in lines:
         name, colon, value = line.partition(b":")
         if not colon or name != name.strip():
             raise ProtocolError("a header line is malformed")
-        if name.lower() == b"proxy-authorization":
+        headers.append((name.lower(), value.strip()))
+    return words, headers
+
+
+def _parse_pac(head: bytes, behind: bytes) -> PacRequest:
+    """Whoever can connect may have it: browsers have no password for a PAC file, and it holds none."""
+    words, headers = _parse_head(head, "GET /proxy.pac")
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (not hosts and words[2] != b"HTTP/1.0"):  # RFC 9112 section 3.2
+        raise ProtocolError("a request has one Host header")
+    return PacRequest(head + behind, hosts[0] if hosts else None, words[0] == b"HEAD")
+
+
+def _parse_connect(head: bytes, credentials: Credentials) -> Address:
+    words, headers = _parse_head(head, "CONNECT HOST:PORT")
+    authorization = None
+    for name, value in headers:
+        if name == b"proxy-authorization":
             authorization = value
     check_authorization(authorization, credentials)
     try:

@@ -84,6 +84,33 @@ class MaximumTransmissionUnit:
             )
 
 
+class Receiver(Protocol):
+    """Who owns a channel of datagrams, in the state `receive`."""
+
+    table: Associations
+
+    def receive(self, sock: Socket, rx: memoryview) -> None:
+        """One datagram.  Raises OSError, and PyssError for one that is to be dropped."""
+
+    def dropped(self, error: Union[PyssError, OSError]) -> None: ...
+
+
+def receive(channel: Channel, mask: int) -> None:
+    """Several datagrams in one event, and not all of a flood: others are to have their turn."""
+    receiver: Receiver = channel.owner  # type: ignore[assignment]
+    table = receiver.table
+    rx = table.loop.rx
+    for _ in range(table.limits.batch):
+        try:
+            receiver.receive(channel.sock, rx)
+        except WOULD_BLOCK:
+            return
+        except (PyssError, OSError) as error:  # OSError: what was sent before was refused (ICMP; Windows: 10054)
+            receiver.dropped(error)
+        if channel.on_ready is not receive:  # closed meanwhile
+            return
+
+
 class PacketStatistics:
     """Totals of the process.
 
@@ -314,7 +341,7 @@ class PacketPort:
         self.associations: dict[Hashable, Association] = {}
         self.upstream = self.downstream = 0  # bytes, of associations that have ended
         self._connecting = connecting
-        self._channel = Channel(sock, _receive, self)
+        self._channel = Channel(sock, receive, self)
         self.address: SocketAddress = sock.getsockname()
         table.loop.watch(self._channel, READ)
 
@@ -328,6 +355,16 @@ class PacketPort:
             association.close()
         self.inbound.close()
         self.table.loop.retire(self._channel)
+
+    def receive(self, sock: Socket, rx: memoryview) -> None:
+        key, client, target, payload = self.inbound.read(sock, rx)
+        try:
+            self.heard(key, client, target, payload)
+        except (PyssError, OSError) as error:
+            self.table.dropped(error, self.name, client)
+
+    def dropped(self, error: Union[PyssError, OSError]) -> None:
+        self.table.dropped(error, self.name)
 
     def heard(self, key: Hashable, client: SocketAddress, target: Address, payload: Buffer) -> None:
         """A datagram from a client.  Raises OSError and PyssError for what is to be dropped."""
@@ -361,25 +398,3 @@ class PacketPort:
         self.associations[key] = association
         self.table.admit(association)
         return association
-
-
-def _receive(channel: Channel, mask: int) -> None:
-    port = channel.owner
-    assert isinstance(port, PacketPort)
-    table = port.table
-    rx = table.loop.rx
-    read, sock = port.inbound.read, channel.sock
-    for _ in range(table.limits.batch):
-        try:
-            key, client, target, payload = read(sock, rx)
-        except WOULD_BLOCK:
-            return
-        except (PyssError, OSError) as error:  # OSError: a client is gone (ICMP, 10054 of Windows), among others
-            table.dropped(error, port.name)
-        else:
-            try:
-                port.heard(key, client, target, payload)
-            except (PyssError, OSError) as error:
-                table.dropped(error, port.name, client)
-        if channel.on_ready is not _receive:  # closed meanwhile
-            return

@@ -11,6 +11,7 @@ from ..errors import ProxyLoop, PyssError, UnsupportedCommand
 from ..net.channel import Channel
 from ..protocol import http
 from ..protocol.credentials import Credentials
+from ..protocol.http import PacRequest
 from ..protocol.keyring import Clock, Keyring
 from ..protocol.mixed import mixed
 from ..protocol.request import AssociateRequest, Request
@@ -38,6 +39,7 @@ class Inbound(Protocol):
 
 PlainHttpForward = Callable[["Session", bytes, Credentials], None]
 Associate = Callable[["Session", AssociateRequest], None]
+ServePac = Callable[["Session", PacRequest], None]
 
 
 def refuse_association(session: Session, request: AssociateRequest) -> None:
@@ -52,6 +54,7 @@ class Mixed:
     forward    takes over sessions of plain HTTP; None where that is not available
     associate  takes over sessions that are for datagrams
     connects   whether connections are relayed
+    serve_pac  answers who asks for the proxy's PAC file; None where there is none
     """
 
     def __init__(
@@ -60,7 +63,9 @@ class Mixed:
         forward: Optional[PlainHttpForward] = None,
         associate: Associate = refuse_association,
         connects: bool = True,
+        serve_pac: Optional[ServePac] = None,
     ) -> None:
+        self._serve_pac = serve_pac
         self._credentials = credentials
         self._forward = forward
         self._associate = associate
@@ -84,6 +89,8 @@ class Mixed:
             session.dial(result)
         elif isinstance(result, AssociateRequest):
             self._associate(session, result)
+        elif self._serve_pac is not None and isinstance(result, PacRequest):
+            self._serve_pac(session, result)
         elif self._forward is not None:
             self._forward(session, result.data, self._credentials)
         else:
@@ -123,14 +130,8 @@ class ShadowsocksServed:
         return session.started + session.service.limits.greeting
 
 
-class Tunnel:
-    """Every client has the same target."""
-
-    def __init__(self, target: Address) -> None:
-        self._target = target
-
-    def accepted(self, session: Session) -> None:
-        session.dial_soon(Request(self._target))
+class Wordless:
+    """For inbounds that know the target without a word, and have none to say."""
 
     def greeted(self, session: Session, result: Any) -> None:
         session.dial(result)
@@ -140,6 +141,16 @@ class Tunnel:
 
     def drain_deadline(self, session: Session) -> float:
         return session.seen + session.service.limits.linger
+
+
+class Tunnel(Wordless):
+    """Every client has the same target."""
+
+    def __init__(self, target: Address) -> None:
+        self._target = target
+
+    def accepted(self, session: Session) -> None:
+        session.dial_soon(Request(self._target))
 
 
 def refuse_loop(channel: Channel, target: Address) -> None:

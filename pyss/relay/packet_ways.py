@@ -24,7 +24,7 @@ from ..net.dialer import Cancellable, Endpoint, Names, Permit
 from ..net.loop import READ
 from ..net.sockets import WOULD_BLOCK, Socket
 from ..protocol.packet import client_packets
-from .datagrams import Association, Buffer, MaximumTransmissionUnit
+from .datagrams import Association, Buffer, MaximumTransmissionUnit, receive
 from .outbounds import Shadowsocks, ShadowsocksServer
 
 NewSocket = Callable[[int], Socket]  # of a family, non-blocking; raises OSError
@@ -124,11 +124,12 @@ class Direct:
 class DirectWay:
     """To any target.  What reaches one of its sockets was sent to it, and goes to the client: a full cone."""
 
-    __slots__ = ("_channels", "_lookups", "_outbound", "association")
+    __slots__ = ("_channels", "_lookups", "_outbound", "association", "table")
 
     def __init__(self, outbound: Direct, association: Association) -> None:
         self._outbound = outbound
         self.association = association
+        self.table = association.port.table
         self._channels: dict[int, Channel] = {}
         self._lookups = Lookups(outbound.names, association, self._deliver)
 
@@ -142,10 +143,17 @@ class DirectWay:
     def close(self) -> None:
         self._lookups.close()
         for channel in self._channels.values():
-            self.association.port.table.loop.retire(channel)
+            self.table.loop.retire(channel)
 
     def abort(self, error: BaseException) -> None:
         self.association.abort(error)
+
+    def receive(self, sock: Socket, rx: memoryview) -> None:
+        size, where = sock.recvfrom_into(rx)
+        self.association.answered(source_of(where[0], where[1]), rx[:size])
+
+    def dropped(self, error: Union[PyssError, OSError]) -> None:
+        self.association.dropped(error)
 
     def _deliver(self, endpoints: Sequence[Endpoint], payload: Buffer) -> None:
         """To the first address that may be reached and for which there is a way."""
@@ -170,28 +178,9 @@ class DirectWay:
     def _channel(self, family: int) -> Channel:
         channel = self._channels.get(family)
         if channel is None:
-            channel = self._channels[family] = Channel(self._outbound.new_socket(family), _arrived, self)
-            self.association.port.table.loop.watch(channel, READ)
+            channel = self._channels[family] = Channel(self._outbound.new_socket(family), receive, self)
+            self.table.loop.watch(channel, READ)
         return channel
-
-
-def _arrived(channel: Channel, mask: int) -> None:
-    way = channel.owner
-    assert isinstance(way, DirectWay)
-    association = way.association
-    table = association.port.table
-    rx, sock = table.loop.rx, channel.sock
-    for _ in range(table.limits.batch):
-        try:
-            size, where = sock.recvfrom_into(rx)
-        except WOULD_BLOCK:
-            return
-        except OSError as error:  # Windows: what was sent before could not be delivered (10054)
-            association.dropped(error)
-            continue
-        association.answered(source_of(where[0], where[1]), rx[:size])
-        if channel.on_ready is not _arrived:  # it has ended meanwhile
-            return
 
 
 # --- through a server ----------------------------------------------------------------------------
@@ -213,10 +202,11 @@ class ThroughServers:
 class ServerWay:
     """Through one server.  Its socket is connected, so that nobody else's packets come in."""
 
-    __slots__ = ("_channel", "_family", "_lookups", "_outbound", "_packets", "association", "server")
+    __slots__ = ("_channel", "_family", "_lookups", "_outbound", "_packets", "association", "server", "table")
 
     def __init__(self, outbound: ThroughServers, association: Association, server: ShadowsocksServer) -> None:
         self.association = association
+        self.table = association.port.table
         self._outbound = outbound
         self.server = server
         self._packets = client_packets(server.keyring, monotonic)
@@ -238,15 +228,17 @@ class ServerWay:
     def close(self) -> None:
         self._lookups.close()
         if self._channel is not None:
-            self.association.port.table.loop.retire(self._channel)
+            self.table.loop.retire(self._channel)
 
     def abort(self, error: BaseException) -> None:
         self.association.abort(error)
 
-    def arrived(self, packet: memoryview) -> None:
-        """From the server.  Raises PyssError for what it cannot have sealed for us."""
-        source, payload = self._packets.open(packet)
+    def receive(self, sock: Socket, rx: memoryview) -> None:
+        source, payload = self._packets.open(rx[: sock.recv_into(rx)])
         self.association.answered(source, payload)
+
+    def dropped(self, error: Union[PyssError, OSError]) -> None:
+        self.association.dropped(error, self.server.address)
 
     def _connect_and_send(self, endpoints: Sequence[Endpoint], sealed: Buffer) -> None:
         """Through the first address that the system has a way to."""
@@ -274,28 +266,11 @@ class ServerWay:
                 sock.close()
                 refusal = refusal or error.with_traceback(None)
                 continue
-            channel = Channel(sock, _server_sent, self)
-            self.association.port.table.loop.watch(channel, READ)
+            channel = Channel(sock, receive, self)
+            self.table.loop.watch(channel, READ)
             self._family = family
             return channel
         try:
             raise refusal or DialError(f"{self.server.address}: a name without addresses")
         finally:
             del refusal  # whose traceback holds this frame
-
-
-def _server_sent(channel: Channel, mask: int) -> None:
-    way = channel.owner
-    assert isinstance(way, ServerWay)
-    association = way.association
-    table = association.port.table
-    rx, sock = table.loop.rx, channel.sock
-    for _ in range(table.limits.batch):
-        try:
-            way.arrived(rx[: sock.recv_into(rx)])
-        except WOULD_BLOCK:
-            return
-        except (PyssError, OSError) as error:  # OSError: nobody listens there (ICMP), among others
-            association.dropped(error, way.server.address)
-        if channel.on_ready is not _server_sent:  # it has ended meanwhile
-            return

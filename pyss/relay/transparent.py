@@ -25,7 +25,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 from ..address import ATYP_IPV4, ATYP_IPV6, Address
 from ..errors import BadAddress, DialError, ProtocolError, ProxyLoop, PyssError
@@ -35,6 +35,7 @@ from ..net.socket_options import NOTHING, SocketOptions, open_fast, prepare_list
 from ..net.sockets import Socket, new_datagram
 from ..protocol.request import Request
 from .datagrams import Association, Buffer, Heard
+from .inbounds import Wordless
 from .packet_ways import source_of
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _refuse_loop(target: Address, is_own: IsOwn) -> None:
 
 
 # --- TCP -----------------------------------------------------------------------------------------
-class Redirected:
+class Redirected(Wordless):
     """Clients whose connections REDIRECT sent here."""
 
     def __init__(self, is_own: Optional[IsOwn] = None) -> None:
@@ -144,15 +145,6 @@ class Redirected:
     def target(self, sock: Socket) -> Address:
         """Raises ProtocolError."""
         return original_destination(sock)
-
-    def greeted(self, session: Session, result: Any) -> None:
-        session.dial(result)
-
-    def refused(self, session: Session, error: PyssError) -> None:
-        pass  # the session's line tells the user
-
-    def drain_deadline(self, session: Session) -> float:
-        return session.seen + session.service.limits.linger
 
 
 class Intercepted(Redirected):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pyss.app.journal import DATE, open_journal, printable, report
+from pyss.app import journal
+from pyss.app.journal import DATE, KeptWords, open_journal, printable, report
 from pyss.errors import ConfigError
 
 HEADER = "can not parse header when handling connection from"
@@ -96,6 +97,49 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     for name in (tmp_path / "no" / "log", tmp_path):
         with pytest.raises(ConfigError, match=r"^cannot write the log file '.*': .*--log-file FILE"):
             open_journal(0, str(name))
+
+
+# --- without a console ---------------------------------------------------------------------------
+def test_words_are_kept_in_a_file_where_there_is_no_standard_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a folder" / "pyss.log"
+    for text in ("M\u00fcnchen", "again"):  # by two processes, one after the other
+        with KeptWords(str(path)) as kept:
+            monkeypatch.setattr("sys.stderr", kept)
+            open_journal(0)
+            report("info", text)
+            print("a lone \udc80 surrogate", file=kept)
+            kept.flush()
+            assert lines(path)[-2].endswith(f" INFO     {text}")
+    assert lines(path)[1] == lines(path)[3] == "a lone \\udc80 surrogate"
+
+
+@pytest.mark.parametrize("movable", [True, False])
+def test_a_file_that_nobody_asked_for_does_not_grow_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, movable: bool
+) -> None:
+    monkeypatch.setattr(journal, "MOST_KEPT", 100)
+    path, old = tmp_path / "log", tmp_path / "log.old"
+    if not movable:
+        old.mkdir()
+    with KeptWords(str(path)) as kept:
+        for number in range(95):
+            kept.write(f"line {number:4}\n")
+    assert len(lines(path)) == 5
+    if movable:
+        assert [int(line[5:]) for line in lines(old) + lines(path)] == list(range(80, 95))
+
+
+def test_a_file_that_was_too_large_before_is_moved_with_the_first_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MOST_KEPT", 100)
+    (tmp_path / "log").write_text("x" * 200, "ascii")
+    with KeptWords(str(tmp_path / "log")) as kept:
+        kept.write("line\n")
+    assert lines(tmp_path / "log") == []
+    assert (tmp_path / "log.old").read_text("ascii") == "x" * 200 + "line\n"
 
 
 def test_what_a_peer_says_forges_no_line(tmp_path: Path) -> None:

@@ -37,9 +37,10 @@ def test_what_concerns_udp_is_shown_at_every_end(command: str) -> None:
 
 def test_tunnels_and_redirects_are_clients_as_the_proxy_is() -> None:
     local, tunnel, redir = (set(options_of(name)) for name in ("local", "tunnel", "redir"))
+    of_proxies = {"--auth", "--user-pass", "--protocol", "--pac-direct", "--pac-proxied"}
     assert tunnel - local == redir - local == set()
-    assert local - tunnel == {"--auth", "--user-pass", "--protocol", "-T", "--tcp-tproxy", "--tcp-redir", "--udp-redir"}
-    assert local - redir == {"--auth", "--user-pass", "--protocol", "-L", "--forward-addr"}
+    assert local - tunnel == {*of_proxies, "-T", "--tcp-tproxy", "--tcp-redir", "--udp-redir"}
+    assert local - redir == {*of_proxies, "-L", "--forward-addr"}
 
 
 def test_help_of_a_tunnel_and_of_redirection() -> None:
@@ -55,7 +56,7 @@ def test_help_of_a_tunnel_and_of_redirection() -> None:
 
 
 def test_every_option_sets_a_key_that_is_known() -> None:
-    own = {"config", "help", "version", "json", "qr", "once", "bench"}
+    own = {"config", "help", "version", "json", "qr", "once", "bench", "global", "pac", "off", "restore"}
     assert {option.key for option in OPTIONS} <= {*KEYS, *own}
 
 

@@ -12,7 +12,7 @@ from pyss import __version__
 from pyss.app.config import LocalConfig, Server, ServerConfig, Timeouts
 from pyss.app.config_locals import Redirect, Tunnel
 from pyss.app.option_table import COMMANDS, OPTIONS
-from pyss.app.options import Ciphers, Command, Demo, GenerateKey, RunLocal, RunServer, Show, Url, parse
+from pyss.app.options import Ciphers, Command, Demo, GenerateKey, RunLocal, RunServer, Show, SystemProxy, Url, parse
 from pyss.app.settings import BOTH, TCP_ONLY, UDP_ONLY
 from pyss.crypto.methods import DEFAULT_METHOD
 from pyss.errors import ConfigError, PyssError, UsageError
@@ -464,6 +464,7 @@ def test_any_line_is_a_command_or_a_complaint(program: str, name: str, words: li
         return json.dumps(FILES[file]).encode()
 
     try:
-        assert isinstance(parse(argv, program, {}, read), (Show, RunLocal, RunServer, GenerateKey, Url, Ciphers, Demo))
+        command = parse(argv, program, {}, read)
+        assert isinstance(command, (Show, RunLocal, RunServer, GenerateKey, Url, Ciphers, SystemProxy, Demo))
     except (UsageError, ConfigError) as error:
         assert str(error) and "\n" not in str(error)

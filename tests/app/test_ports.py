@@ -11,7 +11,7 @@ from typing import Optional
 import pytest
 from helpers.processes import free_port
 
-from pyss.app.ports import ATTEMPTS, name_of, open_ports
+from pyss.app.ports import ATTEMPTS, SEARCHED, name_of, open_ports
 from pyss.errors import ConfigError
 from pyss.net.sockets import BindSocket, datagram_socket, listening_socket
 
@@ -167,6 +167,73 @@ def test_a_port_that_cannot_be_had(error: Exception, port: int, words: str) -> N
         with pytest.raises(ConfigError) as caught:
             open_ports("::1", port, streams, packets and Recording(datagram_socket, packets), OPTIONS)
         assert str(caught.value) == f"cannot listen on [::1]:{port}{kind}: {words}"
+
+
+# --- ports that Windows reserves -------------------------------------------------------------------
+class Reserving(Recording):
+    """Refuses numbers up to `last` as Windows does."""
+
+    def __init__(self, bind: BindSocket, last: int) -> None:
+        super().__init__(bind)
+        self._last = last
+
+    def __call__(self, host: str, port: int) -> socket.socket:
+        if port <= self._last:
+            self.asked.append(port)
+            error = PermissionError(errno.EACCES, "An attempt was made to access a socket in a way forbidden")
+            error.winerror = 10013  # type: ignore[attr-defined,unused-ignore]
+            raise error
+        return super().__call__(host, port)
+
+
+def reserved_sentence(kind: str, port: int, free: int) -> str:
+    protocol = "udp" if kind else "tcp"
+    return (
+        f"cannot listen on {HOST}:{port}{kind}: this port is reserved by Windows or one of its services (10013); take "
+        f"a free one (-l {free}), or see what it keeps: netsh interface ipv4 show excludedportrange protocol={protocol}"
+    )
+
+
+@pytest.mark.parametrize("kind", ["", " (UDP)"])
+def test_a_port_that_windows_reserves_comes_with_one_that_is_free(kind: str) -> None:
+    port = free_port()
+    refusing = Reserving(datagram_socket if kind else listening_socket, port + 99)
+    other = Recording(listening_socket if kind else datagram_socket)
+    streams, packets = (other, refusing) if kind else (refusing, other)
+    with pytest.raises(ConfigError) as caught:
+        open_ports(HOST, port, streams, packets, OPTIONS)
+    free = refusing.asked[-1]
+    assert free >= port + 100
+    assert str(caught.value) == reserved_sentence(kind, port, free)
+    assert other.asked[-1] == free  # for both kinds
+    assert not streams.open_now() and not packets.open_now()
+    for bind in (listening_socket, datagram_socket):
+        bind(HOST, free).close()
+
+
+def test_a_free_number_that_the_other_kind_has_not_is_passed_over() -> None:
+    with ExitStack() as stack:
+        streams = Reserving(listening_socket, free_port())
+        port = streams._last
+        taken = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        taken.bind((HOST, port + 1))
+        with pytest.raises(ConfigError) as caught:
+            open_ports(HOST, port, streams, Recording(datagram_socket), OPTIONS)
+    free = streams.asked[-1]
+    assert free > port + 1
+    assert str(caught.value) == reserved_sentence("", port, free)
+
+
+def test_where_no_number_nearby_is_free_there_is_no_offer() -> None:
+    streams = Reserving(listening_socket, 65535)
+    with pytest.raises(ConfigError) as caught:
+        open_ports(HOST, 65000, streams, None, OPTIONS)
+    assert streams.asked == list(range(65000, 65536))
+    assert "one of its services (10013); choose another one (-l PORT), or see" in str(caught.value)
+    streams.asked.clear()
+    with pytest.raises(ConfigError):
+        open_ports(HOST, 1080, streams, None, OPTIONS)
+    assert len(streams.asked) == 1 + SEARCHED
 
 
 def test_names_of_errors_are_those_of_posix(monkeypatch: pytest.MonkeyPatch) -> None:

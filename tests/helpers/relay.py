@@ -20,6 +20,7 @@ from typing import Any, Callable, Optional, TypeVar
 
 import pytest
 
+from helpers.windows import wsapoll_selector
 from pyss.address import Address
 from pyss.limits import PacketLimits
 from pyss.net.clock import monotonic, wall
@@ -56,8 +57,13 @@ SELECTORS: dict[str, SelectorFactory] = {"select": selectors.SelectSelector}
 if hasattr(selectors, "PollSelector"):
     SELECTORS["poll"] = selectors.PollSelector
 SELECTORS["default"] = default_selector
-# And the one that the standard library would choose, which pyss falls back on: for the tests of the loop.
-ALL_SELECTORS: dict[str, SelectorFactory] = {**SELECTORS, "stdlib-default": selectors.DefaultSelector}
+# And that of Windows, elsewhere on a WSAPoll made of poll(), and the one that the standard library would choose, which
+# pyss falls back on: for the tests of the loop.
+ALL_SELECTORS: dict[str, SelectorFactory] = {
+    **SELECTORS,
+    "wsapoll": wsapoll_selector,
+    "stdlib-default": selectors.DefaultSelector,
+}
 
 Value = TypeVar("Value")
 

@@ -83,6 +83,7 @@ class Names:
         self.gates: dict[str, threading.Event] = {}
         self.threads: set[threading.Thread] = set()
         self.count = 0
+        self._counting = threading.Lock()  # several threads are here at once
 
     def hang(self, *names: str) -> None:
         self.gates.update((name, threading.Event()) for name in names)
@@ -97,7 +98,8 @@ class Names:
 
     def __call__(self, host: str, port: object, family: int, kind: int) -> Any:
         assert (port, family, kind) == (None, 0, socket.SOCK_STREAM)
-        self.count += 1
+        with self._counting:
+            self.count += 1
         self.threads.add(threading.current_thread())
         self.asked.put(host)
         if host in self.gates:

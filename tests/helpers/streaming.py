@@ -15,6 +15,7 @@ import pytest
 
 from helpers.relay import HOST, KEY_2022, PASSWORD, PATIENT, SELECTORS, Log, RunningRelay, SelectorFactory, relay
 from helpers.traffic import LIMIT, target
+from helpers.windows import needs_resets
 from pyss.address import Address
 from pyss.net.channel import Channel
 from pyss.net.clock import monotonic, wall
@@ -44,6 +45,7 @@ _RESET_ON_CLOSE = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
 # --- sockets -------------------------------------------------------------------------------------
 def reset(sock: socket.socket) -> None:
     """Close with RST."""
+    needs_resets()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     sock.close()
 

@@ -18,6 +18,7 @@ import pytest
 
 from helpers.relay import HOST, SELECTORS, RunningRelay, SelectorFactory, plain_http, relay
 from helpers.traffic import LIMIT
+from helpers.windows import needs_resets
 
 every_selector = pytest.mark.parametrize("selector", SELECTORS.values(), ids=SELECTORS)
 every_way = pytest.mark.parametrize("direct", [True, False], ids=["direct", "shadowsocks"])
@@ -298,5 +299,6 @@ _RESET_ON_CLOSE = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
 
 def reset(sock: socket.socket) -> None:
     """Close with RST."""
+    needs_resets()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     sock.close()

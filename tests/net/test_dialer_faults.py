@@ -17,6 +17,7 @@ from pyss.net import dialer as module
 from pyss.net.channel import Channel
 from pyss.net.dialer import Dialer
 from pyss.net.loop import READ, Loop
+from pyss.net.sockets import errno_text
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_errors_name_the_target(
     site.dial(HOST, endpoint[1][1])
     error = site.error()
     assert type(error) is kind
-    assert str(error) == f"{HOST}:{endpoint[1][1]}: {os.strerror(number)}"
+    assert str(error) == f"{HOST}:{endpoint[1][1]}: {errno_text(number)}"
     assert len(site.opened) == 1
     assert site.open_sockets() == []
 
@@ -75,7 +76,7 @@ def test_a_socket_that_cannot_be_made_is_a_failed_attempt(
     site.dial_name(site.refusing(), site.refusing())
     error = site.error()
     assert type(error) is DialError
-    assert str(error).endswith(f": {os.strerror(number)}")
+    assert str(error).endswith(f": {errno_text(number)}")
 
 
 # --- faults inside -------------------------------------------------------------------------------

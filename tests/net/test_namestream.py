@@ -18,6 +18,7 @@ from pyss.net.namemessage import A, question
 from pyss.net.namemessage import name_of as message_name
 from pyss.net.namestream import Stream
 from pyss.net.socket_options import NOTHING
+from pyss.net.sockets import errno_text
 
 Query = Any
 
@@ -184,7 +185,7 @@ def test_what_the_system_refuses_at_once_is_told_later(world: World, monkeypatch
     stream, asker = listening(world, world.server())
     assert asker.calls == []
     world.turn(lambda: asker.calls)
-    assert asker.calls == [os.strerror(errno.ENETUNREACH)]
+    assert asker.calls == [errno_text(errno.ENETUNREACH)]
     assert stream.closed
 
 

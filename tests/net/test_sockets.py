@@ -15,7 +15,8 @@ from helpers.looping import HOST, PATIENT, Wires
 from helpers.processes import ROOT, clean_environment
 
 from pyss.errors import ConnectionRefused, DialError, DialTimeout, HostUnreachable, NetworkUnreachable
-from pyss.net import sockets
+from pyss.net import sockets, wsapoll
+from pyss.net.loop import Loop
 
 WINDOWS = sys.platform == "win32"
 
@@ -48,6 +49,36 @@ def test_dial_errors(name: str, kind: type[DialError]) -> None:
         text = str(error)
         assert text.startswith("example.com:80: ")
         assert text.endswith(sockets.errno_text(number))
+
+
+WINSOCK = [
+    (10061, ConnectionRefused),
+    (10051, NetworkUnreachable),
+    (10050, NetworkUnreachable),
+    (10065, HostUnreachable),
+    (10064, HostUnreachable),
+    (10060, DialTimeout),
+    (10054, DialError),
+    (10013, DialError),
+]
+
+
+@pytest.mark.parametrize(("number", "kind"), WINSOCK)
+def test_dial_errors_as_windows_numbers_them(number: int, kind: type[DialError]) -> None:
+    error = sockets.dial_error(number, "example.com:80")
+    assert type(error) is kind
+    if WINDOWS:
+        assert str(error) == "example.com:80: " + sockets.errno_text(number) and "nknown" not in str(error)
+
+
+@pytest.mark.skipif(not WINDOWS, reason="of Windows")
+def test_numbers_of_winsock_are_those_of_the_module_errno() -> None:
+    for name in ("WSAEINTR", "WSAEWOULDBLOCK", "WSAEINPROGRESS", "WSAEALREADY", "WSAEMFILE", "WSAENOBUFS"):
+        assert getattr(sockets, f"_{name}") == getattr(errno, name)
+
+
+def test_an_accept_for_want_of_sockets_is_known_as_windows_numbers_it() -> None:
+    assert {10024, 10055, errno.EMFILE} <= sockets.EXHAUSTED
 
 
 def test_an_errno_that_nobody_knows_is_a_dial_error() -> None:
@@ -86,9 +117,12 @@ def test_a_refused_connection(wires: Wires) -> None:
         sock.close()
 
 
-@pytest.mark.parametrize("name", ["EINPROGRESS", "EWOULDBLOCK", "EALREADY", "EINTR"])
-def test_a_connection_under_way_is_no_failure(name: str) -> None:
-    assert sockets.connect(Answering(getattr(errno, name)), (HOST, 1)) == 0  # type: ignore[arg-type]
+UNDER_WAY = [errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, errno.EINTR, 10035, 10036, 10037]
+
+
+@pytest.mark.parametrize("number", UNDER_WAY)
+def test_a_connection_under_way_is_no_failure(number: int) -> None:
+    assert sockets.connect(Answering(number), (HOST, 1)) == 0  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["ECONNREFUSED", "ENETUNREACH", "EADDRNOTAVAIL"])
@@ -251,5 +285,41 @@ def test_the_limit_of_descriptors_is_raised(soft: int, hard: int) -> None:
 
 
 @pytest.mark.skipif(not WINDOWS, reason="of Windows")
-def test_windows_has_the_number_that_select_takes() -> None:
-    assert sockets.raise_descriptor_limit() == 512
+@pytest.mark.parametrize(("usable", "number"), [(True, 16384), (False, 512)])
+def test_windows_has_as_many_sockets_as_its_selector_takes(
+    monkeypatch: pytest.MonkeyPatch, usable: bool, number: int
+) -> None:
+    monkeypatch.setattr(wsapoll, "usable", lambda: usable)
+    assert sockets.raise_descriptor_limit() == number
+
+
+# --- Windows -------------------------------------------------------------------------------------
+@pytest.mark.skipif(not WINDOWS, reason="of Windows")
+def test_no_send_is_given_more_than_windows_takes_well() -> None:
+    """Above 128 KiB it slows down; what is sent at once is at most the loop's scratch."""
+    loop = Loop()
+    assert len(loop.rx) <= len(loop.tx) <= 128 * 1024
+    loop.close()
+
+
+@pytest.mark.skipif(not WINDOWS, reason="of Windows")
+def test_nobody_takes_a_port_away() -> None:
+    """SO_EXCLUSIVEADDRUSE: even one who asks for SO_REUSEADDR."""
+    for bound in (sockets.listening_socket(HOST, 0), sockets.datagram_socket(HOST, 0)):
+        with bound, socket.socket(socket.AF_INET, bound.type) as thief:
+            assert bound.getsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE)
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError):
+                thief.bind(bound.getsockname())
+
+
+def test_a_datagram_that_nobody_took_does_not_end_receiving() -> None:
+    """Windows would say 10054 for each earlier packet that came back; it is asked not to."""
+    with sockets.datagram_socket(HOST, 0) as sock, sockets.datagram_socket(HOST, 0) as other:
+        with sockets.datagram_socket(HOST, 0) as gone:
+            nobody = gone.getsockname()
+        for _ in range(3):
+            sock.sendto(b"x", nobody)
+        other.sendto(b"y", sock.getsockname())
+        wait(sock, selectors.EVENT_READ)
+        assert sock.recvfrom(10)[0] == b"y"
