@@ -23,6 +23,8 @@ from pyss.desktop.client import Client
 from pyss.desktop.tray_files import Files
 from pyss.desktop.tray_model import State
 
+pytestmark = pytest.mark.load  # each starts processes of its own
+
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals between processes are POSIX")
 
 

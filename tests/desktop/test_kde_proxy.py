@@ -17,7 +17,7 @@ from pyss.desktop.kde import KEYS, Kde
 from pyss.desktop.setting import SettingError, run_program
 from pyss.desktop.system_proxy import pick
 
-pytestmark = linux
+pytestmark = [linux, pytest.mark.load]  # each test starts processes of its own
 
 URL = "http://127.0.0.1:1080/proxy.pac"
 WRITE = ["kwriteconfig5", "--file", "kioslaverc", "--group", "Proxy Settings", "--key"]

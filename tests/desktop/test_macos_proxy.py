@@ -14,7 +14,7 @@ from pyss.desktop import system_proxy
 from pyss.desktop.macos import Macos, Named, services
 from pyss.desktop.setting import SettingError, Wish
 
-pytestmark = linux
+pytestmark = [linux, pytest.mark.load]  # each test starts processes of its own
 
 URL = "http://127.0.0.1:1080/proxy.pac"
 USED = service(

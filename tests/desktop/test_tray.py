@@ -17,6 +17,8 @@ from pyss.desktop.setting import SettingError
 from pyss.desktop.tray_model import ProxyMode, State
 from pyss.protocol.uri import ServerUri
 
+pytestmark = pytest.mark.load  # each starts processes of its own
+
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:

@@ -16,6 +16,8 @@ from pyss.desktop import tray_main
 from pyss.desktop.tray_main import _OnlyOne, command_line, open_file
 from pyss.errors import ConfigError
 
+pytestmark = pytest.mark.load  # each starts processes of its own
+
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="programs and signals of POSIX")
 OTHERS = pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="xdg-open")
 SCRIPT = ROOT / "scripts" / "pyss-tray.pyw"
