@@ -106,6 +106,23 @@ class Assembly:
         self.table = Associations(loop, report, packets)
         self._backends: dict[str, str] = {}
 
+    @classmethod
+    def of(cls, config: Union[LocalConfig, ServerConfig]) -> Assembly:
+        """Under a loop of its own, as the configuration has it; no port is open yet.  Raises ConfigError."""
+        loop = Loop()
+        try:
+            return cls(
+                loop,
+                prefer_ipv6=config.prefer_ipv6,
+                verbosity=config.verbosity,
+                packets=config.packets,
+                name_servers=config.name_servers,
+                socket_options=config.sockets,
+            )
+        except BaseException:
+            loop.close()
+            raise
+
     def local(self, config: LocalConfig) -> list[Service]:
         """Proxies, tunnels and redirects; returns what takes connections."""
         before = len(self.services)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Optional, TextIO, Union
 
 from ..errors import PyssError, UsageError
-from ..net.loop import Loop
 from . import options
 from .assembly import Assembly, announce
 from .config import LocalConfig, ServerConfig
@@ -118,19 +117,7 @@ def _serve(command: Union[RunLocal, RunServer]) -> int:
     """Open all ports, then relay until a signal ends it.  Raises ConfigError."""
     config: Union[LocalConfig, ServerConfig] = command.config
     open_journal(config.verbosity, config.log_file)
-    loop = Loop()
-    try:
-        assembly = Assembly(
-            loop,
-            prefer_ipv6=config.prefer_ipv6,
-            verbosity=config.verbosity,
-            packets=config.packets,
-            name_servers=config.name_servers,
-            socket_options=config.sockets,
-        )
-    except BaseException:
-        loop.close()
-        raise
+    assembly = Assembly.of(config)
     try:
         if isinstance(command, RunLocal):
             assembly.local(command.config)

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable
 
 from ..address import join_host_port
 from ..app.assembly import Assembly, announce
@@ -86,17 +86,9 @@ def chosen(config: LocalConfig, label: str) -> LocalConfig:
 def _run(file: Path, label: str, log: str) -> int:
     config = chosen(tray_files.read_config(file, os.environ), label)
     open_journal(config.verbosity, config.log_file or log)
-    loop = Loop()
-    assembly: Optional[Assembly] = None
+    assembly = Assembly.of(config)
+    loop = assembly.loop
     try:
-        assembly = Assembly(
-            loop,
-            prefer_ipv6=config.prefer_ipv6,
-            verbosity=config.verbosity,
-            packets=config.packets,
-            name_servers=config.name_servers,
-            socket_options=config.sockets,
-        )
         assembly.table = table = Living(loop, report, assembly.table.limits)
         assembly.local(config)
         process = Process(loop, assembly.services)
@@ -106,10 +98,7 @@ def _run(file: Path, label: str, log: str) -> int:
         answer()  # so that the total is right to the last byte
         return code
     finally:
-        if assembly is None:
-            loop.close()
-        else:
-            assembly.close()
+        assembly.close()
 
 
 def _ready(assembly: Assembly, process: Process, config: LocalConfig, answer: Callable[[], None]) -> None:

@@ -35,7 +35,7 @@ OVERRIDE = ";".join(
 
 
 class Windows:
-    """registry  the module `winreg`, or what behaves like it
+    """winreg    the module `winreg`, or what behaves like it
     announce     tells running programs
     """
 
@@ -46,14 +46,14 @@ class Windows:
     }
     parts: Optional[tuple[str, ...]] = ("",)
 
-    def __init__(self, registry: Any = None, announce: Optional[Callable[[], None]] = None) -> None:
-        self._registry = _system_registry() if registry is None else registry
+    def __init__(self, winreg: Any = None, announce: Optional[Callable[[], None]] = None) -> None:
+        self._winreg = _system_winreg() if winreg is None else winreg
         self._announce = announce or _announce
 
     def read(self) -> Setting:
-        registry = self._registry
+        winreg = self._winreg
         try:
-            with registry.OpenKey(registry.HKEY_CURRENT_USER, PATH, 0, registry.KEY_READ) as opened:
+            with winreg.OpenKey(winreg.HKEY_CURRENT_USER, PATH, 0, winreg.KEY_READ) as opened:
                 return {"": {key: self._value(opened, key) for key in KEYS}}
         except FileNotFoundError:
             return {"": dict.fromkeys(KEYS)}
@@ -61,12 +61,12 @@ class Windows:
             raise _failed("read", error) from None
 
     def _value(self, opened: Any, key: str) -> Value:
-        registry = self._registry
+        winreg = self._winreg
         try:
-            value, kind = registry.QueryValueEx(opened, key)
+            value, kind = winreg.QueryValueEx(opened, key)
         except FileNotFoundError:
             return None
-        wanted = (registry.REG_DWORD,) if key == "ProxyEnable" else (registry.REG_SZ, registry.REG_EXPAND_SZ)
+        wanted = (winreg.REG_DWORD,) if key == "ProxyEnable" else (winreg.REG_SZ, winreg.REG_EXPAND_SZ)
         if kind not in wanted or not isinstance(value, (int, str)):
             raise SettingError(f"the value {key} of the Internet Settings is of a kind that Windows does not use there")
         return value
@@ -81,10 +81,10 @@ class Windows:
         return {"": values}
 
     def write(self, changes: Setting) -> None:
-        registry = self._registry
+        winreg = self._winreg
         values = changes.get("", {})
         try:
-            with registry.CreateKeyEx(registry.HKEY_CURRENT_USER, PATH, 0, registry.KEY_WRITE) as opened:
+            with winreg.CreateKeyEx(winreg.HKEY_CURRENT_USER, PATH, 0, winreg.KEY_WRITE) as opened:
                 for key in KEYS:
                     if key in values:
                         self._set(opened, key, values[key])
@@ -92,13 +92,13 @@ class Windows:
             raise _failed("written", error) from None
 
     def _set(self, opened: Any, key: str, value: Value) -> None:
-        registry = self._registry
+        winreg = self._winreg
         if value is not None:
-            kind = registry.REG_DWORD if isinstance(value, int) else registry.REG_SZ
-            registry.SetValueEx(opened, key, 0, kind, value)
+            kind = winreg.REG_DWORD if isinstance(value, int) else winreg.REG_SZ
+            winreg.SetValueEx(opened, key, 0, kind, value)
             return
         try:
-            registry.DeleteValue(opened, key)
+            winreg.DeleteValue(opened, key)
         except FileNotFoundError:
             pass
 
@@ -123,7 +123,7 @@ def _failed(what: str, error: OSError) -> SettingError:
 
 if sys.platform == "win32":
 
-    def _system_registry() -> Any:
+    def _system_winreg() -> Any:
         import winreg
 
         return winreg
@@ -140,7 +140,7 @@ if sys.platform == "win32":
 
 else:
 
-    def _system_registry() -> Any:
+    def _system_winreg() -> Any:
         raise SettingError("there is no registry but on Windows")
 
     def _announce() -> None:

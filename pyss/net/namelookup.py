@@ -84,7 +84,7 @@ class Lookup:
     def __init__(self, circle: Circle, host: str, kind: int, landed: Callable[[Lookup], None]) -> None:
         self._circle = circle
         self._host = host
-        self._name = name_of(host)  # what is asked for now: the host, or what it is an alias of
+        self._name = name_of(host)  # what is asked for at present: the host, or what it is an alias of
         self._kind = kind
         self._landed = landed
         self._peers: deque[Peer] = deque()  # the first is being asked

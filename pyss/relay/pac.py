@@ -89,7 +89,7 @@ def on_ready(channel: Channel, mask: int) -> None:
 
 
 def answer(script: bytes, head_only: bool) -> bytes:
-    """The whole response.  It is for this client alone, and for now; and no web page may run it as its own script."""
+    """The whole response.  For this client alone, and not to be kept; and no web page may run it as its own script."""
     head = (
         b"HTTP/1.1 200 OK\r\n"
         b"Content-Type: application/x-ns-proxy-autoconfig\r\n"

@@ -63,7 +63,7 @@ def test_a_line_break_cannot_add_a_line() -> None:
 
 def test_a_desktop_entry_is_valid(tmp_path: Path) -> None:
     if shutil.which("desktop-file-validate") is None:
-        pytest.skip("desktop-file-validate is not here")
+        pytest.skip("desktop-file-validate is not here (Debian: desktop-file-utils)")
     file = tmp_path / "pyss-tray.desktop"
     file.write_bytes(desktop_entry(COMMANDS[1]))
     done = subprocess.run(["desktop-file-validate", str(file)], capture_output=True, text=True, timeout=30)

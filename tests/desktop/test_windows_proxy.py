@@ -82,15 +82,15 @@ BEFORES: list[dict[str, tuple[Any, int]]] = [
 @pytest.mark.parametrize("before", BEFORES)
 @pytest.mark.parametrize("wish", [GLOBAL, PAC, OFF])
 def test_there_and_back(tmp_path: Path, before: dict[str, tuple[Any, int]], wish: Wish) -> None:
-    registry, announced = Registry(**before), [0]
+    winreg, announced = Registry(**before), [0]
 
     def announce() -> None:
         announced[0] += 1
 
-    desktop = Windows(registry, announce)
+    desktop = Windows(winreg, announce)
     with SystemProxy(desktop, SavedSetting(tmp_path), {"Windows": lambda: desktop}) as proxy:
         proxy.set(wish, lasting=True)
-        values = {name: value for name, (value, _) in registry.values.items()}
+        values = {name: value for name, (value, _) in winreg.values.items()}
         if wish is GLOBAL:
             assert values["ProxyEnable"] == 1 and values["ProxyServer"] == "127.0.0.1:1080"
             assert values["ProxyOverride"] == OVERRIDE and "AutoConfigURL" not in values
@@ -100,14 +100,14 @@ def test_there_and_back(tmp_path: Path, before: dict[str, tuple[Any, int]], wish
             assert values["ProxyEnable"] == 0 and "AutoConfigURL" not in values
         assert announced == [1]
         proxy.restore()
-    assert registry.values == before
+    assert winreg.values == before
 
 
 def test_it_is_switched_on_last() -> None:
-    registry = Registry()
-    desktop = Windows(registry, lambda: None)
+    winreg = Registry()
+    desktop = Windows(winreg, lambda: None)
     desktop.write(desktop.plan(GLOBAL, desktop.read()))
-    assert registry.writes[-1] == "ProxyEnable" == KEYS[-1]
+    assert winreg.writes[-1] == "ProxyEnable" == KEYS[-1]
 
 
 def test_an_ipv6_address_stands_in_brackets() -> None:
@@ -125,9 +125,9 @@ def test_what_is_local_goes_direct() -> None:
 @pytest.mark.parametrize("full", ["ProxyServer", "ProxyOverride", "ProxyEnable"])
 def test_halfway_is_put_back(tmp_path: Path, full: str) -> None:
     before = {"AutoConfigURL": ("http://corp.example/", 1)}
-    registry = Registry(**before)
-    registry.full = {full}
-    desktop = Windows(registry, lambda: None)
+    winreg = Registry(**before)
+    winreg.full = {full}
+    desktop = Windows(winreg, lambda: None)
     saved = SavedSetting(tmp_path)
     with SystemProxy(desktop, saved, {"Windows": lambda: desktop}) as proxy:
         with pytest.raises(
@@ -135,13 +135,13 @@ def test_halfway_is_put_back(tmp_path: Path, full: str) -> None:
         ):
             proxy.set(GLOBAL)
         assert saved.load() is None
-    assert registry.values == before
+    assert winreg.values == before
 
 
 def test_a_key_that_is_not_there() -> None:
-    registry = Registry()
-    registry.there = False
-    desktop = Windows(registry, lambda: None)
+    winreg = Registry()
+    winreg.there = False
+    desktop = Windows(winreg, lambda: None)
     assert desktop.read() == {"": dict.fromkeys(KEYS)}
     desktop.write({"": {"ProxyEnable": 0}})
     assert desktop.read()[""]["ProxyEnable"] == 0

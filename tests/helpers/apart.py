@@ -39,21 +39,30 @@ def set_up(fast_open: int) -> None:
         switch.write(str(fast_open))
 
 
-def in_new_network(function: Callable[[], Value], fast_open: int = 3) -> Value:
-    """What `function` returns.  The threads that it starts are in that network too."""
+def in_a_thread(function: Callable[[], Value]) -> Value:
+    """What `function` returns, or raises, in a thread that ends with it."""
     outcome: list[Value] = []
     error: list[BaseException] = []
 
-    def inside() -> None:
+    def run() -> None:
         try:
-            set_up(fast_open)
             outcome.append(function())
         except BaseException as raised:
             error.append(raised)
 
-    thread = threading.Thread(target=inside)
+    thread = threading.Thread(target=run)
     thread.start()
     thread.join()
     if error:
         raise error[0]
     return outcome[0]
+
+
+def in_new_network(function: Callable[[], Value], fast_open: int = 3) -> Value:
+    """What `function` returns.  The threads that it starts are in that network too."""
+
+    def inside() -> Value:
+        set_up(fast_open)
+        return function()
+
+    return in_a_thread(inside)

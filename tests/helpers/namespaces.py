@@ -17,12 +17,12 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Optional, TypeVar
 
+from .apart import in_a_thread
 from .commands import PYSS
 from .processes import Program, clean_environment
 
@@ -70,25 +70,15 @@ class Namespace:
 
     def call(self, function: Callable[[], Value]) -> Value:
         """In a thread that is inside.  Sockets it makes stay inside, as do threads it starts."""
-        outcome: list[Value] = []
-        error: list[BaseException] = []
 
-        def inside() -> None:
-            try:
-                with open(f"/run/netns/{self.name}") as namespace:
-                    libc = ctypes.CDLL(None, use_errno=True)
-                    if libc.setns(namespace.fileno(), _NEW_NETWORK):
-                        raise OSError(ctypes.get_errno(), "setns")
-                outcome.append(function())
-            except BaseException as raised:
-                error.append(raised)
+        def inside() -> Value:
+            with open(f"/run/netns/{self.name}") as namespace:
+                libc = ctypes.CDLL(None, use_errno=True)
+                if libc.setns(namespace.fileno(), _NEW_NETWORK):
+                    raise OSError(ctypes.get_errno(), "setns")
+            return function()
 
-        thread = threading.Thread(target=inside)
-        thread.start()
-        thread.join()
-        if error:
-            raise error[0]
-        return outcome[0]
+        return in_a_thread(inside)
 
     def delete(self) -> None:
         subprocess.run(["ip", "netns", "delete", self.name], capture_output=True, timeout=SECONDS, check=False)
